@@ -1,0 +1,1 @@
+"""Usage-based billing for AI products, on Dagster."""

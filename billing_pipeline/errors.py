@@ -1,0 +1,63 @@
+"""Every error of the pipeline, in one tree. Each carries the fields it speaks of and says what to do.
+
+`billing` catches `BillingError` at the top and prints it without a traceback; Dagster shows it on the failed step.
+"""
+
+from collections.abc import Sequence
+
+
+class BillingError(Exception):
+    """The root. Caught by the `billing` command, which exits with status 1."""
+
+
+class SettingsError(BillingError):
+    """A setting is missing or wrong. Caught by nobody but the command: nothing can run."""
+
+
+class QueueError(BillingError):
+    """The durable queue cannot do what was asked. Caught by the importer and the gateway, which stop."""
+
+
+class QueueCorruptError(QueueError):
+    """A stored batch does not match its checksum. Caught by nobody: landing stops before the damaged batch."""
+
+    def __init__(self, path: str, first_offset: int) -> None:
+        self.path = path
+        self.first_offset = first_offset
+        super().__init__(
+            f"the batch at offset {first_offset} of {path} does not match its checksum; "
+            "restore the file from its backup, nothing after this offset has been landed"
+        )
+
+
+class ClockError(QueueError):
+    """A receipt time or a watermark is not possible. Caught by the importer, which stops before it appends."""
+
+
+class CloseGateError(BillingError):
+    """A day cannot be closed yet. Caught by the daily schedule, which tries again at its next tick."""
+
+
+class LakeError(BillingError):
+    """A table of the lake cannot be read or written. Caught by nobody but the command and the run."""
+
+
+class DocumentFault:
+    """One fault of a document people write (rule book, registry seed): where it is and what to do."""
+
+    def __init__(self, path: str, line: int, field: str, message: str) -> None:
+        self.path = path
+        self.line = line
+        self.field = field
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.field}: {self.message}"
+
+
+class DocumentError(BillingError):
+    """A rule book or a registry seed has faults; all of them are listed. Caught by `billing rules check`."""
+
+    def __init__(self, faults: Sequence[DocumentFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in faults))

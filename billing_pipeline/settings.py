@@ -1,0 +1,110 @@
+"""One place for configuration: the environment, one optional `billing.toml`, and where every store lives."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing_pipeline.errors import SettingsError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Paths and limits of one company's pipeline. A fresh `home` is a fresh company."""
+
+    home: Path
+    data: Path
+    stripe_api_key: str | None
+    stripe_api_base: str | None
+    memory_limit_mb: int
+    threads: int
+
+    @property
+    def queue_path(self) -> Path:
+        """The durable queue (SQLite)."""
+        return self.home / "queue" / "queue.sqlite"
+
+    @property
+    def lake_path(self) -> Path:
+        """The Iceberg lake: catalog, metadata and Parquet files."""
+        return self.home / "lake"
+
+    @property
+    def control_url(self) -> str:
+        """SQLAlchemy URL of the control database."""
+        return f"sqlite:///{self.home / 'control.sqlite'}?timeout=60"
+
+    @property
+    def simulator_path(self) -> Path:
+        """The Stripe simulator's own store."""
+        return self.home / "stripe_simulator.sqlite"
+
+    @property
+    def dagster_path(self) -> Path:
+        """Dagster's storage; disposable, everything in it can be made again."""
+        return self.home / "dagster"
+
+    @property
+    def scratch_path(self) -> Path:
+        """Where compute spills; empty when nothing runs."""
+        return self.home / "scratch"
+
+    @property
+    def rule_books_path(self) -> Path:
+        """The folder of rule books, one YAML file per version."""
+        return self.data / "rule_books"
+
+    @property
+    def registry_path(self) -> Path:
+        """The registry seed, which precedes offset 0."""
+        return self.data / "registry.yaml"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment, over `billing.toml` (in the working directory), over the defaults.
+
+    Raises:
+        SettingsError: a value is unknown or cannot be used; names the setting and what to do.
+    """
+    env = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    file = Path(env.get("BILLING_TOML", "billing.toml"))
+    if file.is_file():
+        try:
+            values |= {key: str(value) for key, value in tomllib.loads(file.read_text("utf-8")).items()}
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{file}: {error}; mend the file or remove it") from error
+    unknown = values.keys() - _NAMES.keys()
+    if unknown:
+        raise SettingsError(f"{file}: unknown setting {sorted(unknown)[0]!r}; known are {', '.join(_NAMES)}")
+    values |= {name: env[variable] for name, variable in _NAMES.items() if env.get(variable)}
+    root = PROJECT_ROOT if (PROJECT_ROOT / "data").is_dir() else Path.cwd()
+    data = Path(values.get("data", str(root / "data"))).resolve()
+    return Settings(
+        home=Path(values.get("home", str(data / "home"))).resolve(),
+        data=data,
+        stripe_api_key=values.get("stripe_api_key"),
+        stripe_api_base=values.get("stripe_api_base"),
+        memory_limit_mb=_whole_number(values, "memory_limit_mb", default=3000, least=256),
+        threads=_whole_number(values, "threads", default=os.cpu_count() or 1, least=1),
+    )
+
+
+_NAMES = {
+    "home": "BILLING_HOME",
+    "data": "BILLING_DATA",
+    "stripe_api_key": "STRIPE_API_KEY",
+    "stripe_api_base": "STRIPE_API_BASE",
+    "memory_limit_mb": "BILLING_MEMORY_LIMIT_MB",
+    "threads": "BILLING_THREADS",
+}
+
+
+def _whole_number(values: Mapping[str, str], name: str, *, default: int, least: int) -> int:
+    text = values.get(name, str(default))
+    if not text.isdigit() or int(text) < least:
+        raise SettingsError(f"{_NAMES[name]}={text!r}: give a whole number of at least {least}")
+    return int(text)
