@@ -34,6 +34,32 @@ class ClockError(QueueError):
     """A receipt time or a watermark is not possible. Caught by the importer, which stops before it appends."""
 
 
+class QueueLockedError(QueueError):
+    """Another writer has the queue file open. Caught by the gateway, which answers that it is not ready."""
+
+    def __init__(self, lock_path: str, waited_seconds: float) -> None:
+        self.lock_path = lock_path
+        self.waited_seconds = waited_seconds
+        super().__init__(
+            f"another writer holds {lock_path} (waited {waited_seconds:g} s); only one may write the queue. "
+            "Stop the gateway or import that has it open, or send the events to it. The lock ends with its "
+            "process: the file itself need not be removed"
+        )
+
+
+class QueueFullError(QueueError):
+    """Nothing was taken in because the writer is behind. Caught by the gateway, which answers 503."""
+
+    def __init__(self, buffered_bytes: int, waited_seconds: float) -> None:
+        self.buffered_bytes = buffered_bytes
+        self.waited_seconds = waited_seconds
+        super().__init__(
+            f"the queue's buffer is full ({buffered_bytes} bytes wait for the disk, "
+            f"waited {waited_seconds:g} s); nothing of this batch was taken in: "
+            "send it again later, with fewer writers at a time"
+        )
+
+
 class CloseGateError(BillingError):
     """A day cannot be closed yet. Caught by the daily schedule, which tries again at its next tick."""
 

@@ -1,0 +1,153 @@
+"""The port of the durable queue: what every queue must do, whatever stores it.
+
+The log is one order of records, numbered densely from 0. What `append` has returned is durable; readers
+follow the log in named groups, each with its own committed offset.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from billing_pipeline.contract.log import LogRecord
+
+MAX_BATCH_RECORDS = 10_000
+"""Records in one append; more is refused."""
+
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+"""Bytes of one append's body (NDJSON); more is refused."""
+
+_DECODER = msgspec.json.Decoder(LogRecord)
+
+
+class _ReceiptTime(msgspec.Struct, frozen=True):
+    """The one field of a line that the record itself does not have."""
+
+    received_at: int
+
+
+_RECEIPT_TIME_DECODER = msgspec.json.Decoder(_ReceiptTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one `append` accepted: a dense range of offsets.
+
+    `received_at` (UTC µs) holds for all records; it is None where an import brought receipt times of its own,
+    and then each line of the body carries the field `received_at`. `body` is NDJSON of `LogRecord`, a line
+    per record in offset order, each ended by a line feed.
+    """
+
+    first_offset: int
+    count: int
+    producer: str
+    received_at: int | None
+    body: bytes
+
+    @property
+    def next_offset(self) -> int:
+        """The offset after the last record: what a group commits once it is done with this batch."""
+        return self.first_offset + self.count
+
+    def records(self) -> Iterator[LogRecord]:
+        """The records in offset order."""
+        return (_DECODER.decode(line) for line in self.body.splitlines())
+
+    def receipt_times(self) -> list[int]:
+        """The receipt time (UTC µs) of each record, in offset order."""
+        if self.received_at is not None:
+            return [self.received_at] * self.count
+        return [_RECEIPT_TIME_DECODER.decode(line).received_at for line in self.body.splitlines()]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """What an operator wants to know about the queue. Instants are UTC µs, None where there are none yet."""
+
+    location: str
+    next_offset: int
+    last_received_at: int | None
+    advanced_to: int | None
+    size_bytes: int
+    engine: str
+    committed: dict[str, int] = field(default_factory=dict)
+    """Each group's committed offset; what a group still has to read is next_offset minus this."""
+
+    @property
+    def clock(self) -> int:
+        """No later record can get a smaller receipt time (UTC µs); 0 for an untouched queue."""
+        return max(self.last_received_at or 0, self.advanced_to or 0)
+
+
+class Queue(Protocol):
+    """A durable log with named reading groups and a clock that never goes back."""
+
+    def append(
+        self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None
+    ) -> range:
+        """Append 1 to 10,000 records (16 MiB of NDJSON) and return their offsets once they are durable.
+
+        Args:
+            producer: who sent them; kept with the batch.
+            records: in the order in which they are to be numbered.
+            received_at: only for an import of history: a receipt time (UTC µs) per record, non-decreasing,
+            none
+                before `clock()`, none after the wall clock. Otherwise the queue stamps them itself.
+
+        Raises:
+            QueueError: empty or too large, no room in time, or it could not be made durable. Then nothing is
+                acknowledged, and the same records can be sent again.
+            ClockError: the receipt times are not possible, or the wall clock cannot be trusted.
+        """
+        ...
+
+    def read(self, group: str, max_batches: int) -> list[Batch]:
+        """Up to `max_batches` whole batches from the group's committed offset on.
+
+        Raises:
+            QueueCorruptError: a batch does not match its checksum or is missing.
+        """
+        ...
+
+    def read_from(self, offset: int, max_records: int) -> list[Batch]:
+        """Whole batches from the one that holds `offset` on: up to `max_records` records, at least a batch.
+
+        The first batch begins before `offset` where that stands inside it.
+
+        Raises:
+            QueueCorruptError: a batch does not match its checksum or is missing.
+        """
+        ...
+
+    def commit(self, group: str, next_offset: int) -> None:
+        """Record durably that the group is done with every record below `next_offset`.
+
+        Raises:
+            QueueError: it would go back, or past the end of the log.
+        """
+        ...
+
+    def committed(self, group: str) -> int:
+        """The offset from which the group reads next; 0 for a new group."""
+        ...
+
+    def advance(self, to_us: int) -> None:
+        """Move the clock durably to an instant (UTC µs) at or after it, and not after the wall clock.
+
+        Raises:
+            ClockError: it would go back, or past the wall clock; both instants are named.
+        """
+        ...
+
+    def clock(self) -> int:
+        """The watermark (UTC µs): no later record can get a smaller receipt time. 0 for a new queue."""
+        ...
+
+    def next_offset(self) -> int:
+        """The offset that the next record will get, which is the number of records in the log."""
+        ...
+
+    def status(self) -> QueueStatus:
+        """Offsets, clock, groups and size, read together."""
+        ...

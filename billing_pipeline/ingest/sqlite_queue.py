@@ -1,0 +1,179 @@
+"""The durable queue in one SQLite file: the embedded default, for one machine."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.errors import QueueError
+from billing_pipeline.ingest.consumers import Consumers
+from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Batch, QueueStatus
+from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
+from billing_pipeline.ingest.queue_file import LogEnd, batches_from, log_end, reader
+from billing_pipeline.ingest.queue_writer import Advance, Append, QueueWriter
+
+MAX_READ_BYTES = 256 * 1024 * 1024
+"""Bodies returned by one read, so that a reader's memory is bounded; the rest comes with the next read."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class SqliteQueue:
+    """A `Queue` in `path`, with the groups' offsets in `consumers.sqlite` beside it.
+
+    Reading takes no lock and never writes the file. The first `append` or `advance` takes the writer's lock
+    file (`<path>.lock`) and keeps it until `close`; the next `append` after `close` opens the writer anew.
+    Use it as a context manager, or close it. All methods may be called from many threads at once.
+
+    Args:
+        path: the queue file; folders are made as needed.
+        wall_clock: UTC µs.
+        steady_clock: µs of a clock that nobody sets; against it a jump of the wall clock is found.
+        lock_timeout_seconds: how long the first append waits for another writer to end.
+        buffer_timeout_seconds: how long an append waits for room while the disk is behind.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        wall_clock: Callable[[], int] = wall_clock_us,
+        steady_clock: Callable[[], int] = steady_clock_us,
+        lock_timeout_seconds: float = 10.0,
+        buffer_timeout_seconds: float = 30.0,
+    ) -> None:
+        self.path = path
+        self._wall_clock = wall_clock
+        self._steady_clock = steady_clock
+        self._lock_timeout_seconds = lock_timeout_seconds
+        self._buffer_timeout_seconds = buffer_timeout_seconds
+        self._consumers = Consumers(path.with_name("consumers.sqlite"))
+        self._writer: QueueWriter | None = None
+        self._opening = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish what was handed in and release the writer's lock."""
+        with self._opening:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
+
+    def append(
+        self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None
+    ) -> range:
+        """Append and return the offsets once they are durable. See `Queue.append`."""
+        if not 1 <= len(records) <= MAX_BATCH_RECORDS:
+            raise QueueError(f"an append of {len(records)} records; send 1 to {MAX_BATCH_RECORDS} at a time")
+        if received_at is not None and len(received_at) != len(records):
+            raise QueueError(
+                f"{len(records)} records with {len(received_at)} receipt times; give one for each"
+            )
+        body = _body(records, received_at)
+        if len(body) > MAX_BATCH_BYTES:
+            raise QueueError(
+                f"an append of {len(body)} bytes; send at most {MAX_BATCH_BYTES} bytes at a time"
+            )
+        request = Append(producer, len(records), body, received_at)
+        return self._open_writer().submit(request).result()
+
+    def advance(self, to_us: int) -> None:
+        """Move the clock on. See `Queue.advance`."""
+        self._open_writer().submit(Advance(to_us)).result()
+
+    def read(self, group: str, max_batches: int) -> list[Batch]:
+        """Batches from the group's committed offset on. See `Queue.read`."""
+        return self._read(self.committed(group), max_batches=max_batches, max_records=None)
+
+    def read_from(self, offset: int, max_records: int) -> list[Batch]:
+        """Batches from the one that holds `offset` on. See `Queue.read_from`."""
+        return self._read(offset, max_batches=None, max_records=max_records)
+
+    def commit(self, group: str, next_offset: int) -> None:
+        """Record how far the group is. See `Queue.commit`."""
+        end = self.next_offset()
+        if next_offset > end:
+            raise QueueError(f"group {group!r} cannot commit offset {next_offset}: the log ends at {end}")
+        self._consumers.commit(group, next_offset)
+
+    def committed(self, group: str) -> int:
+        """From where the group reads next. See `Queue.committed`."""
+        return self._consumers.committed().get(group, 0)
+
+    def clock(self) -> int:
+        """The watermark in UTC µs. See `Queue.clock`."""
+        return self._end().clock
+
+    def next_offset(self) -> int:
+        """The number of records in the log. See `Queue.next_offset`."""
+        return self._end().next_offset
+
+    def status(self) -> QueueStatus:
+        """Offsets, clock, groups and size. See `Queue.status`."""
+        end = self._end()
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return QueueStatus(
+            location=str(self.path),
+            next_offset=end.next_offset,
+            last_received_at=end.last_received_at,
+            advanced_to=end.advanced_to,
+            size_bytes=sum(file.stat().st_size for file in files if file.exists()),
+            engine=f"SQLite {sqlite3.sqlite_version}",
+            committed=self._consumers.committed(),
+        )
+
+    def _open_writer(self) -> QueueWriter:
+        with self._opening:
+            if self._writer is None:
+                self._writer = QueueWriter(
+                    self.path,
+                    wall_clock=self._wall_clock,
+                    steady_clock=self._steady_clock,
+                    lock_timeout_seconds=self._lock_timeout_seconds,
+                    buffer_timeout_seconds=self._buffer_timeout_seconds,
+                )
+            return self._writer
+
+    def _read(self, offset: int, *, max_batches: int | None, max_records: int | None) -> list[Batch]:
+        batches: list[Batch] = []
+        records = size_bytes = 0
+        with reader(self.path) as connection:
+            if connection is None:
+                return batches
+            for row in batches_from(connection, self.path, offset):
+                records += row.batch.count
+                size_bytes += len(row.batch.body)
+                beyond = (max_records is not None and records > max_records) or size_bytes > MAX_READ_BYTES
+                if batches and beyond:
+                    break
+                batches.append(row.batch)
+                if len(batches) == max_batches:
+                    break
+        return batches
+
+    def _end(self) -> LogEnd:
+        with reader(self.path) as connection:
+            if connection is None:
+                return LogEnd(next_offset=0, last_received_at=None, advanced_to=None)
+            return log_end(connection, self.path)
+
+
+def _body(records: Sequence[LogRecord], received_at: Sequence[int] | None) -> bytes:
+    if received_at is None:
+        return _ENCODER.encode_lines(records)
+    lines = zip(records, received_at, strict=True)
+    return b"".join(
+        _ENCODER.encode(record)[:-1] + b',"received_at":%d}\n' % instant for record, instant in lines
+    )
