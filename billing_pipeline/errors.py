@@ -87,3 +87,37 @@ class DocumentError(BillingError):
     def __init__(self, faults: Sequence[DocumentFault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class ControlDatabaseError(BillingError):
+    """The control database cannot be used as it is. Caught by nobody but the command: nothing can run."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        self.reason = reason
+        super().__init__(
+            f"the control database {url} cannot be migrated: {reason}; it was probably made by a newer "
+            "release, install that one or point BILLING_HOME at another home"
+        )
+
+
+class RuleBookChangedError(BillingError):
+    """A rule book that has been used was edited. Caught by nobody: nothing is rated under doubtful rules."""
+
+    def __init__(self, version: str, *, used_hash: str, found_hash: str) -> None:
+        self.version = version
+        self.used_hash = used_hash
+        self.found_hash = found_hash
+        super().__init__(
+            f"rule book {version!r} has been used with content hash {used_hash}, but its file now has "
+            f"{found_hash}; restore the file as it was and put the change into a new version with a later "
+            "effective_from"
+        )
+
+
+class CurrencyError(BillingError):
+    """A currency code is none of ISO 4217. Caught by nobody: rule books with it are refused on load."""
+
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
+        super().__init__(f"unknown currency {currency!r}; give a code of ISO 4217 in lower case, like usd")

@@ -1,0 +1,1 @@
+"""The control database: what was materialized, which rules were used, the Stripe outbox."""

@@ -1,0 +1,1 @@
+"""Alembic's script directory; run by `control.database.open_control`."""

@@ -1,0 +1,8 @@
+"""Alembic's entry: runs the migrations on the connection that `open_control` hands over."""
+
+from alembic import context
+
+from billing_pipeline.control.tables import METADATA
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+context.run_migrations()
