@@ -1,0 +1,1 @@
+"""Invoices: their lines, the outbox, the push to Stripe, reconciliation."""

@@ -1,0 +1,83 @@
+"""What every charge model has in common: the question it is asked and the answer it gives.
+
+A charge is asked per pool and rule version: here is the position before you, here are your rows in pooled
+order, what does each cost? That one question serves shapes that look at a row alone (a price table), at the
+position (graduated) and at the pool's total (volume).
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+
+class PoolRow(NamedTuple):
+    """One line key's quantity within a pool."""
+
+    dimensions: str
+    """Canonical JSON text, as in the rollup."""
+    quantity: Decimal
+    event_count: int
+
+
+class Segment(NamedTuple):
+    """What one rule version prices of one pool: a stretch of the period's position."""
+
+    before: Decimal
+    """The pool's position at the start of the stretch: all that earlier versions have priced."""
+    total: Decimal
+    """The pool's quantity over the whole usage period, all versions together."""
+    rows: Sequence[PoolRow]
+    """In pooled order."""
+
+
+class Part(NamedTuple):
+    """How a share of an amount came about, for people."""
+
+    tier: str
+    """Which tier, or "" where the price has none."""
+    quantity: Decimal
+    unit_price: str
+    flat_fee: Decimal
+    amount: Decimal | Fraction
+
+
+class Priced(NamedTuple):
+    """A row's exact amount; its parts add up to it."""
+
+    amount: Decimal | Fraction
+    parts: tuple[Part, ...]
+
+
+class NoPrice(NamedTuple):
+    """The price says nothing about this row. Never zero: whoever asked must block the invoice."""
+
+    wanted: str
+    """What the price was looked up by: `model=atlas-large, token_class=output`."""
+
+
+class Price(Protocol):
+    """A charge model with its terms, as one charge of one plan has it."""
+
+    @property
+    def tier_by(self) -> tuple[str, ...]:
+        """Dimensions (and `project`) that each have a pool of their own; empty: one pool for all."""
+
+    def rate(self, segment: Segment) -> Sequence[Priced | NoPrice]:
+        """One answer per row, in the order of the rows."""
+
+    def describe(self) -> str:
+        """The terms in a few words, for people."""
+
+
+@lru_cache(maxsize=100_000)
+def dimension_values(dimensions: str) -> Mapping[str, str]:
+    """The dimensions of a rollup row, parsed; null ones are left out.
+
+    Rows repeat few distinct texts, so nearly every call is a look-up.
+    """
+    parsed = msgspec.json.decode(dimensions, type=dict[str, str | None])
+    return {name: value for name, value in parsed.items() if value is not None}

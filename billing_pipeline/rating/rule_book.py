@@ -1,0 +1,129 @@
+"""The rule book: one immutable version of all rules. Values only; reading YAML is `rule_book_yaml`'s part."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+from billing_pipeline.rating.price import Price
+
+Aggregation = Literal["sum", "count"]
+LatePolicy = Literal["adjust", "reject"]
+ConflictPolicy = Literal["report", "block_customer"]
+
+
+@dataclass(frozen=True)
+class Meter:
+    """What is counted and how.
+
+    Attributes:
+        unit: only billable events of this unit are taken.
+        aggregation: `sum` adds quantities, `count` counts events.
+        group_by: dimensions that stay apart in the rollup, at most 8; in the order of the rule book.
+        filter: per dimension the values that are taken; a dimension not named takes all.
+    """
+
+    name: str
+    unit: str
+    aggregation: Aggregation
+    group_by: tuple[str, ...] = ()
+    filter: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A priced quantity: what the meter counted, at this price."""
+
+    name: str
+    meter: str
+    price: Price
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a customer agreed to: charges in one currency (ISO 4217, lower case).
+
+    Attributes:
+        not_charged: meters left free on purpose; usage of any other meter without a charge is unpriced.
+    """
+
+    name: str
+    currency: str
+    charges: tuple[Charge, ...]
+    not_charged: frozenset[str] = frozenset()
+
+    @cached_property
+    def charges_by_meter(self) -> Mapping[str, tuple[Charge, ...]]:
+        """All charges that take a meter's quantity."""
+        found: dict[str, tuple[Charge, ...]] = {}
+        for charge in self.charges:
+            found[charge.meter] = (*found.get(charge.meter, ()), charge)
+        return found
+
+
+@dataclass(frozen=True)
+class ClosePolicy:
+    """When a day closes and what happens to what comes later.
+
+    Attributes:
+        grace_minutes: 0 to 4,320 (72 h) after midnight UTC.
+        late_window_days: how long after its usage day's close an event is still taken.
+        dedup_window_days: how far back identity is looked up; None is unlimited.
+        conflict_policy: whether one id sent with different contents is reported or blocks the customer.
+    """
+
+    grace_minutes: int = 60
+    late_window_days: int = 35
+    late_policy: LatePolicy = "adjust"
+    dedup_window_days: int | None = None
+    conflict_policy: ConflictPolicy = "report"
+
+
+@dataclass(frozen=True)
+class RuleBook:
+    """One version of all rules, in force from `effective_from` (UTC) until the next version starts."""
+
+    version: str
+    effective_from: datetime
+    content_hash: str
+    units: frozenset[str]
+    meters: Mapping[str, Meter]
+    plans: Mapping[str, Plan]
+    close_policy: ClosePolicy = field(default_factory=ClosePolicy)
+
+
+@dataclass(frozen=True)
+class RuleBooks:
+    """All versions, in the order in which they come into force."""
+
+    books: tuple[RuleBook, ...]
+
+    def __post_init__(self) -> None:
+        starts = [book.effective_from for book in self.books]
+        assert starts == sorted(set(starts)), "versions are ordered and start at different instants"  # noqa: S101 - a bug of the caller, not of the data
+
+    def __iter__(self) -> Iterator[RuleBook]:
+        return iter(self.books)
+
+    def __len__(self) -> int:
+        return len(self.books)
+
+    @cached_property
+    def _starts(self) -> list[datetime]:
+        return [book.effective_from for book in self.books]
+
+    @cached_property
+    def _by_version(self) -> Mapping[str, RuleBook]:
+        return {book.version: book for book in self.books}
+
+    def in_force(self, instant: datetime) -> RuleBook | None:
+        """The version in force at an instant (aware), or None before the first."""
+        index = bisect_right(self._starts, instant)
+        return self.books[index - 1] if index else None
+
+    def get(self, version: str) -> RuleBook | None:
+        """The version of this name, or None."""
+        return self._by_version.get(version)
