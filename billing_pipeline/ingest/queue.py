@@ -106,7 +106,8 @@ class Queue(Protocol):
         """Up to `max_batches` whole batches from the group's committed offset on.
 
         Raises:
-            QueueCorruptError: a batch does not match its checksum or is missing.
+            QueueCorruptError: the first batch to be read does not match its checksum or is missing; what
+                stands before a damaged batch is read as usual.
         """
         ...
 
@@ -116,7 +117,8 @@ class Queue(Protocol):
         The first batch begins before `offset` where that stands inside it.
 
         Raises:
-            QueueCorruptError: a batch does not match its checksum or is missing.
+            QueueCorruptError: the first batch to be read does not match its checksum or is missing; what
+                stands before a damaged batch is read as usual.
         """
         ...
 

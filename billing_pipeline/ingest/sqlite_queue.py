@@ -1,6 +1,7 @@
 """The durable queue in one SQLite file: the embedded default, for one machine."""
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Self
 import msgspec
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.errors import QueueError
+from billing_pipeline.errors import QueueCorruptError, QueueError
 from billing_pipeline.ingest.consumers import Consumers
 from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Batch, QueueStatus
 from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
@@ -95,11 +96,11 @@ class SqliteQueue:
 
     def read(self, group: str, max_batches: int) -> list[Batch]:
         """Batches from the group's committed offset on. See `Queue.read`."""
-        return self._read(self.committed(group), max_batches=max_batches, max_records=None)
+        return self._read(self.committed(group), max_batches=max_batches, max_records=sys.maxsize)
 
     def read_from(self, offset: int, max_records: int) -> list[Batch]:
         """Batches from the one that holds `offset` on. See `Queue.read_from`."""
-        return self._read(offset, max_batches=None, max_records=max_records)
+        return self._read(offset, max_batches=sys.maxsize, max_records=max_records)
 
     def commit(self, group: str, next_offset: int) -> None:
         """Record how far the group is. See `Queue.commit`."""
@@ -146,21 +147,25 @@ class SqliteQueue:
                 )
             return self._writer
 
-    def _read(self, offset: int, *, max_batches: int | None, max_records: int | None) -> list[Batch]:
+    def _read(self, offset: int, *, max_batches: int, max_records: int) -> list[Batch]:
         batches: list[Batch] = []
         records = size_bytes = 0
         with reader(self.path) as connection:
             if connection is None:
                 return batches
-            for row in batches_from(connection, self.path, offset):
-                records += row.batch.count
-                size_bytes += len(row.batch.body)
-                beyond = (max_records is not None and records > max_records) or size_bytes > MAX_READ_BYTES
-                if batches and beyond:
-                    break
-                batches.append(row.batch)
-                if len(batches) == max_batches:
-                    break
+            try:
+                for row in batches_from(connection, self.path, offset):
+                    records += row.batch.count
+                    size_bytes += len(row.batch.body)
+                    if batches and (records > max_records or size_bytes > MAX_READ_BYTES):
+                        break
+                    batches.append(row.batch)
+                    if len(batches) == max_batches or records >= max_records:
+                        break
+            except QueueCorruptError:
+                # What stands before the damage can still be landed; the next read begins at it and fails.
+                if not batches:
+                    raise
         return batches
 
     def _end(self) -> LogEnd:
