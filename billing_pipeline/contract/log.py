@@ -5,7 +5,7 @@ through the durable queue; landing turns the lines into columns without looking 
 """
 
 import base64
-from typing import Literal
+from typing import Literal, TypedDict
 
 import msgspec
 
@@ -16,8 +16,8 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A usage event, a correction, a control record (registry change) or an invalid record.
 
     Instants are UTC microseconds since the epoch. Quantities are plain decimal text without trailing zeros.
-    `dimensions` is canonical JSON text (sorted keys, compact). Exactly one of `payload` and `payload_base64` is
-    set: the latter where the bytes are no valid UTF-8 text or hold a NUL.
+    `dimensions` is canonical JSON text (sorted keys, compact). Exactly one of `payload` and `payload_base64`
+    is set: the latter where the bytes are no valid UTF-8 text or hold a NUL.
     """
 
     kind: RecordKind
@@ -46,7 +46,7 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     billable: bool | None = None
     reason_code: str | None = None
     allocations: str | None = None
-    """JSON text: `[{"customer_id", "project_id", "share", "quantity"}, …]`, the quantity already split exactly."""
+    """JSON text: `[{"customer_id", "project_id", "share", "quantity"}, …]`, the quantity split exactly."""
 
     corrects_source: str | None = None
     corrects_id: str | None = None
@@ -67,7 +67,14 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault_message: str | None = None
 
 
-def payload_fields(payload: bytes) -> dict[str, str]:
+class PayloadFields(TypedDict, total=False):
+    """The one of the two fields that keeps the bytes."""
+
+    payload: str
+    payload_base64: str
+
+
+def payload_fields(payload: bytes) -> PayloadFields:
     """The payload as the field of a record that keeps these bytes exactly."""
     if b"\0" not in payload:
         try:

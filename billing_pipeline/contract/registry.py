@@ -1,0 +1,185 @@
+"""The registry: customers, projects and plan assignments, as the changes in the log say it at one point of the log.
+
+A registry is a value. Every change has an offset (the seed's is -1, before the first), and `as_of` gives the registry
+that an event at some offset saw.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time
+from typing import Literal
+
+import msgspec
+
+from billing_pipeline.contract.instants import datetime_of, instant_text, microseconds_of
+from billing_pipeline.contract.log import LogRecord
+
+SEED_OFFSET = -1
+DEFAULT_ANCHOR_DAY = 1
+
+Entity = Literal["customer", "project", "plan_assignment"]
+Change = Literal["register", "close", "assign"]
+
+
+class RegistryChange(msgspec.Struct, frozen=True):
+    """One change. `entity_id` is the customer's id, for a project `<customer_id>/<project_id>`."""
+
+    entity: Entity
+    entity_id: str
+    change: Change
+    effective_from: date | datetime
+    """A date means 00:00 UTC of it."""
+    details: Mapping[str, object] = {}
+    queue_offset: int = SEED_OFFSET
+
+    @property
+    def effective_at(self) -> datetime:
+        """The aware UTC instant from which the change holds."""
+        if isinstance(self.effective_from, datetime):
+            return self.effective_from.astimezone(UTC)
+        return datetime.combine(self.effective_from, time(), tzinfo=UTC)
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """A customer as last registered."""
+
+    customer_id: str
+    name: str
+    email: str | None
+    anchor_day: int
+    registered_at: datetime
+    closed_at: datetime | None
+
+
+class Registry:
+    """Answers what is registered, after the given changes in the order of their offsets."""
+
+    def __init__(self, changes: Iterable[RegistryChange]) -> None:
+        self._changes = sorted(changes, key=lambda change: change.queue_offset)
+        self._registered: dict[tuple[Entity, str], RegistryChange] = {}
+        self._closed: dict[tuple[Entity, str], datetime] = {}
+        self._projects: dict[str, set[str]] = {}
+        self._plans: dict[str, list[RegistryChange]] = {}
+        for change in self._changes:
+            self._apply(change)
+
+    def _apply(self, change: RegistryChange) -> None:
+        key = (change.entity, change.entity_id)
+        if change.change == "close":
+            self._closed[key] = change.effective_at
+        elif change.change == "assign":
+            self._plans.setdefault(change.entity_id, []).append(change)
+        else:
+            self._registered[key] = change
+            if change.entity == "project":
+                customer_id, _, project_id = change.entity_id.partition("/")
+                self._projects.setdefault(customer_id, set()).add(project_id)
+
+    @property
+    def changes(self) -> tuple[RegistryChange, ...]:
+        """All changes, in the order of their offsets."""
+        return tuple(self._changes)
+
+    def as_of(self, max_offset: int) -> "Registry":
+        """The registry after the changes up to and including an offset."""
+        return Registry(change for change in self._changes if change.queue_offset <= max_offset)
+
+    def known_customers(self) -> tuple[str, ...]:
+        """The ids of all customers ever registered, sorted."""
+        return tuple(sorted(entity_id for entity, entity_id in self._registered if entity == "customer"))
+
+    def customer(self, customer_id: str) -> Customer | None:
+        """The customer, or None where there is no such id."""
+        change = self._registered.get(("customer", customer_id))
+        if change is None:
+            return None
+        email = change.details.get("email")
+        return Customer(
+            customer_id=customer_id,
+            name=str(change.details.get("name") or customer_id),
+            email=None if email is None else str(email),
+            anchor_day=self.anchor_day(customer_id),
+            registered_at=change.effective_at,
+            closed_at=self.closed_at(customer_id),
+        )
+
+    def projects(self, customer_id: str) -> tuple[str, ...]:
+        """The ids of the customer's projects ever registered, sorted."""
+        return tuple(sorted(self._projects.get(customer_id, ())))
+
+    def has_project(self, customer_id: str, project_id: str) -> bool:
+        """Whether the customer has, or had, this project."""
+        return project_id in self._projects.get(customer_id, ())
+
+    def closed_at(self, customer_id: str, project_id: str | None = None) -> datetime | None:
+        """From when on the customer (or its project) takes no usage; None while it is open."""
+        if project_id is None:
+            return self._closed.get(("customer", customer_id))
+        return self._closed.get(("project", f"{customer_id}/{project_id}"))
+
+    def plan_in_force(self, customer_id: str, day: date) -> str | None:
+        """The plan of a customer on a UTC day: the latest one effective by 00:00 of it, the later offset on a tie."""
+        start = datetime.combine(day, time(), tzinfo=UTC)
+        due = [change for change in self._plans.get(customer_id, ()) if change.effective_at <= start]
+        return (
+            str(max(due, key=lambda change: (change.effective_at, change.queue_offset)).details["plan"])
+            if due
+            else None
+        )
+
+    def anchor_day(self, customer_id: str) -> int:
+        """The day of the month on which the customer's invoice periods start; 1 by default."""
+        change = self._registered.get(("customer", customer_id))
+        anchor = change.details.get("anchor_day") if change else None
+        return anchor if isinstance(anchor, int) else DEFAULT_ANCHOR_DAY
+
+
+def control_record(change: RegistryChange, change_id: str, source: str = "registry") -> LogRecord:
+    """The change as a control record of the log; its payload is the record's own JSON."""
+    effective_from = microseconds_of(change.effective_at)
+    details = msgspec.json.encode(change.details, order="sorted").decode()
+    payload = {
+        "change": change.change,
+        "details": dict(change.details),
+        "effective_from": instant_text(effective_from),
+        "entity": change.entity,
+        "entity_id": change.entity_id,
+        "id": change_id,
+        "source": source,
+        "type": "control",
+    }
+    return LogRecord(
+        kind="control",
+        payload=msgspec.json.encode(payload, order="sorted").decode(),
+        source=source,
+        id=change_id,
+        entity=change.entity,
+        entity_id=change.entity_id,
+        change=change.change,
+        effective_from=effective_from,
+        details=details,
+    )
+
+
+class _ControlFields(msgspec.Struct):
+    entity: Entity
+    entity_id: str
+    change: Change
+    effective_from: int
+    details: str
+
+
+def change_of(record: LogRecord, queue_offset: int) -> RegistryChange:
+    """The change that a control record of the log stands for.
+
+    Raises:
+        msgspec.ValidationError: the record is no control record.
+    """
+    fields = msgspec.convert(record, _ControlFields, from_attributes=True)
+    return RegistryChange(
+        fields.entity,
+        fields.entity_id,
+        fields.change,
+        datetime_of(fields.effective_from),
+        msgspec.json.decode(fields.details, type=dict[str, object]),
+        queue_offset,
+    )
