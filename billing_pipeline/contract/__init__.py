@@ -1,1 +1,1 @@
-"""The usage event: its versions, its validation, its identity, and the log that everything accepted stands in."""
+"""The usage event: its versions, validation and identity, and the log that everything accepted stands in."""

@@ -1,4 +1,4 @@
-"""Splits a quantity among several payers: largest remainder at the quantity's own scale, ties in listed order."""
+"""Splits a quantity among payers: largest remainder at the quantity's own scale, ties in listed order."""
 
 from collections.abc import Sequence
 

@@ -2,8 +2,8 @@
 
 `id`, `source` and `type` keep their meaning (`type` may be qualified: `com.example.usage`), `subject` is the
 customer_id, `time` is occurred_at, the extensions `correlationid` and `recordedtime` are correlation_id and
-received_at. Everything else of the event stands in `data`. Other extensions (tracing and the like) are kept in the
-bytes as they came and otherwise passed over, as CloudEvents asks.
+received_at. Everything else of the event stands in `data`. Other extensions (tracing and the like) are kept in
+the bytes as they came and otherwise passed over, as CloudEvents asks.
 """
 
 import re
@@ -35,7 +35,7 @@ def is_cloudevent(fields: Mapping[str, JsonValue]) -> bool:
 
 
 def own_fields(envelope: Mapping[str, JsonValue], faults: Faults) -> dict[str, JsonValue]:
-    """The fields of our own form that a structured CloudEvent stands for; faults of the envelope are added."""
+    """The fields of our own form that a structured CloudEvent stands for; faults of its envelope are added."""
     _check_envelope(envelope, faults)
     data = envelope.get("data")
     fields: dict[str, JsonValue] = dict(data) if isinstance(data, dict) else {}
@@ -53,7 +53,7 @@ def own_fields(envelope: Mapping[str, JsonValue], faults: Faults) -> dict[str, J
 
 
 def split_batch(payload: bytes) -> list[bytes]:
-    """The events of a batch (a JSON array), each as the bytes it came as; anything else is one event itself."""
+    """The events of a batch (a JSON array), each as the bytes it came as; anything else is one event."""
     if not payload.lstrip(b" \t\r\n").startswith(b"["):
         return [payload]
     try:

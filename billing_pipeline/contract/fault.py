@@ -10,7 +10,7 @@ from billing_pipeline.contract.reason_codes import RejectionCode
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong with one field. `field` is a path (`allocations[0].share`), empty for the whole record."""
+    """What is wrong with one field. `field` is a path (`allocations[0].share`), empty for the record."""
 
     reason_code: RejectionCode
     field: str

@@ -1,4 +1,4 @@
-"""The rules of single fields: texts, decimals, instants, booleans, enumerations. Each adds every fault it finds."""
+"""The rules of single fields: text, decimal, instant, boolean, code. Each adds every fault that it finds."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -90,7 +90,8 @@ def check_decimal(
         rule = "be digits with at most one point between them, without sign, exponent, space or separator"
         faults.add(RejectionCode.INVALID_QUANTITY, field, value, rule)
         return
-    if text.startswith("-") and not signed:
+    # -0 as a JSON integer is 0 to every reader of JSON.
+    if text.startswith("-") and not signed and not (text == "-0" and isinstance(value, Number)):
         faults.add(
             RejectionCode.NEGATIVE_QUANTITY, field, value, "be 0 or more; send a correction to take back"
         )

@@ -1,6 +1,6 @@
-r"""Reads JSON strictly: duplicate keys, depth and bad text are found, and no number is ever turned into a float.
+"""Reads JSON strictly: duplicate keys, depth and bad text are found, and no number ever becomes a float.
 
-Numbers keep the text they came as, so that `1.0`, `1e999999999` and 60,000 digits cost nothing and lose nothing.
+Numbers keep the text they came as: `1.0`, `1e999999999` and 60,000 digits cost nothing and lose nothing.
 """
 
 import json

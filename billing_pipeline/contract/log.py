@@ -12,7 +12,7 @@ import msgspec
 RecordKind = Literal["usage", "correction", "control", "invalid"]
 
 
-class LogRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LogRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A usage event, a correction, a control record (registry change) or an invalid record.
 
     Instants are UTC microseconds since the epoch. Quantities are plain decimal text without trailing zeros.

@@ -1,7 +1,7 @@
 """Parses an event once: bytes in, a record of the log out, whatever the bytes are.
 
-Most events decode into their type at once. Whatever that path declines (a fault, a correction, a CloudEvent, an
-escape in a text) is read strictly and checked field by field; with no fault found it ends in the same types.
+Most events decode into their type at once. Whatever that path declines (a fault, a correction, a CloudEvent,
+an escape in a text) is read strictly and checked field by field; with no fault it ends in the same types.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 import re
 
 import msgspec
+from msgspec import UNSET
 
 from billing_pipeline.contract.cloudevents import is_cloudevent, own_fields
 from billing_pipeline.contract.correction_validation import check_correction
@@ -24,8 +25,7 @@ from billing_pipeline.contract.wire import WireCorrection, WireUsage
 _USAGE = msgspec.json.Decoder(WireUsage)
 _CORRECTION = msgspec.json.Decoder(WireCorrection)
 _HIGH_CONTROL_CHARACTERS = re.compile(r"[\x7f-\x9f]")  # JSON itself refuses the low ones
-_OPTIONAL = ("user_id", "emitted_at", "received_at", "session_id", "parent_id", "step", "reason_code")
-_QUOTES_OF_REQUIRED = 2 * 18  # ten names, and eight values besides the schema version and the quantity
+_QUOTES_OF_REQUIRED = 2 * (10 + 9)  # ten names, and nine texts: all but the schema version
 _QUOTES_OF_SHARE = 2 * 6
 _JSON_FAULT_RULES = {
     "invalid_utf8": "be UTF-8 text",
@@ -38,8 +38,8 @@ _JSON_FAULT_RULES = {
 def parse(payload: bytes) -> LogRecord:
     """The record of one event in our own JSON or as a structured CloudEvent; never raises.
 
-    An event with faults becomes a record of kind `invalid`: code, field and value are those of the first fault, the
-    message says all of them. Of a record longer than 64 KiB only the first 64 KiB are kept, with the digest of all.
+    An event with faults becomes a record of kind `invalid`: code, field and value are those of the first fault,
+    the message says all of them. Of a record longer than 64 KiB the first 64 KiB are kept, and the digest of all.
     """
     record = parse_plain(payload)
     if record is not None:
@@ -76,18 +76,24 @@ def parse_plain(payload: bytes) -> LogRecord | None:
 
 
 def _quotes(event: WireUsage) -> int:
-    quotes = _QUOTES_OF_REQUIRED
-    if bytes(event.quantity)[:1] == b'"':
-        quotes += 2
-    for name in _OPTIONAL:
-        value = getattr(event, name)
-        if value is not msgspec.UNSET:
+    """How many quotes the event takes in JSON without escapes: two for every name and every text."""
+    quotes = _QUOTES_OF_REQUIRED if isinstance(event.quantity, str) else _QUOTES_OF_REQUIRED - 2
+    for value in (
+        event.user_id,
+        event.emitted_at,
+        event.received_at,
+        event.session_id,
+        event.parent_id,
+        event.step,
+        event.reason_code,
+    ):
+        if value is not UNSET:
             quotes += 2 if value is None else 4
-    if event.billable is not msgspec.UNSET:
+    if event.billable is not UNSET:
         quotes += 2
-    if event.dimensions is not msgspec.UNSET:
+    if event.dimensions is not UNSET:
         quotes += 2 + 4 * len(event.dimensions or ())
-    if event.allocations is not msgspec.UNSET:
+    if event.allocations is not UNSET:
         quotes += 2 + _QUOTES_OF_SHARE * len(event.allocations or ())
     return quotes
 

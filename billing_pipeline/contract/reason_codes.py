@@ -1,4 +1,4 @@
-"""Every reason code of the pipeline, each with its one-sentence meaning; `docs/reason-codes.md` is made from here."""
+"""Every reason code of the pipeline with its meaning in a sentence; `docs/reason-codes.md` is made from here."""
 
 from enum import StrEnum
 from typing import Self
@@ -43,7 +43,7 @@ class CorrectionReason(_Code):
 
 
 class RejectionCode(_Code):
-    """Why a record is in `rejected_usage_events`. Those from `unknown_customer` on need the log or a rule book."""
+    """Why a record is in `rejected_usage_events`. From `unknown_customer` on they need the log or a rule book."""
 
     RECORD_TOO_LARGE = "record_too_large", "The record is longer than 64 KiB."
     INVALID_UTF8 = "invalid_utf8", "The record is not valid UTF-8 text."
@@ -58,7 +58,7 @@ class RejectionCode(_Code):
     )
     INVALID_ENVELOPE = (
         "invalid_envelope",
-        "The CloudEvents envelope is of another version or carries its data in another way than as a JSON object.",
+        "The CloudEvents envelope is of another version, or its data is no JSON object.",
     )
     UNKNOWN_TYPE = "unknown_type", "The type is neither `usage` nor `correction`."
     UNKNOWN_SCHEMA_VERSION = "unknown_schema_version", "The schema version is not one of 1 and 2."
@@ -128,8 +128,10 @@ def reason_codes_document() -> str:
     """The text of `docs/reason-codes.md`."""
     parts = [
         "# Reason codes\n",
-        "Made from `billing_pipeline/contract/reason_codes.py` by "
-        "`python -m billing_pipeline.contract.reason_codes > docs/reason-codes.md`.\n",
+        (
+            "Made from `billing_pipeline/contract/reason_codes.py` by "
+            "`python -m billing_pipeline.contract.reason_codes > docs/reason-codes.md`.\n"
+        ),
     ]
     for title, codes in (
         ("Usage events (`reason_code`)", UsageReason),

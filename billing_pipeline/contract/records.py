@@ -1,13 +1,18 @@
-"""Makes log records of decoded events; the few rules that types cannot say are kept here for the fast path."""
+"""Makes log records of decoded events, and keeps the few rules of values that types cannot say."""
 
 import re
 
-from msgspec import UNSET, Raw, UnsetType
+import msgspec
+from msgspec import Raw, UnsetType
 
 from billing_pipeline.contract.allocation import WHOLE, share_units, split
 from billing_pipeline.contract.canonical import (
+    CorrectionForm,
+    CorrectsForm,
+    ReplacementForm,
+    ShareForm,
+    UsageForm,
     canonical_dimensions,
-    canonical_form,
     canonical_json,
     digest_of,
     key_hash_of,
@@ -17,12 +22,21 @@ from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord, PayloadFields
 from billing_pipeline.contract.wire import Share, WireCorrection, WireReplacement, WireUsage
 
-_QUANTITY = re.compile(rf'("?){QUANTITY_PATTERN}\1'.encode())
-_DELTA = re.compile(rf'("?){DELTA_PATTERN}\1'.encode())
+_QUANTITY = re.compile(QUANTITY_PATTERN, re.ASCII)
+_DELTA = re.compile(DELTA_PATTERN, re.ASCII)
 
 
 class RuleBrokenError(ValueError):
-    """A decoded event breaks a rule of its values. Caught where events are parsed, which then lists all faults."""
+    """A decoded event breaks a rule of its values. Caught where events are parsed, to list all faults then."""
+
+
+class AllocatedShare(msgspec.Struct, frozen=True):
+    """One payer's part of an event's quantity, as the record keeps it."""
+
+    customer_id: str
+    project_id: str
+    share: str
+    quantity: str
 
 
 def usage_record(event: WireUsage, payload: PayloadFields) -> LogRecord:
@@ -35,6 +49,7 @@ def usage_record(event: WireUsage, payload: PayloadFields) -> LogRecord:
     Raises:
         RuleBrokenError: a value breaks a rule that the types do not know.
     """
+    event_id, source, customer_id, project_id = event.id, event.source, event.customer_id, event.project_id
     occurred_at, emitted_at = _instants(event)
     quantity = _decimal(event.quantity, _QUANTITY)
     dimensions = canonical_dimensions(event.dimensions or None)
@@ -48,40 +63,40 @@ def usage_record(event: WireUsage, payload: PayloadFields) -> LogRecord:
     if (
         (not billable and reason_code is None)
         or (event.schema_version == 1 and (session_id or parent_id or shares))
-        or "/" in event.customer_id
+        or "/" in customer_id
         or (shares and not _are_whole(shares))
     ):
         raise RuleBrokenError
-    form: dict[str, object] = {
-        "allocations": [_share_form(share) for share in shares] if shares else None,
-        "billable": None if billable else False,
-        "correlation_id": event.correlation_id,
-        "customer_id": event.customer_id,
-        "dimensions": None if dimensions == "{}" else Raw(dimensions),
-        "id": event.id,
-        "occurred_at": occurred_at,
-        "parent_id": parent_id,
-        "project_id": event.project_id,
-        "quantity": quantity,
-        "reason_code": reason_code,
-        "session_id": session_id,
-        "source": event.source,
-        "step": step,
-        "type": "usage",
-        "unit": event.unit,
-        "user_id": user_id,
-    }
+    form = UsageForm(
+        allocations=[_share_form(share) for share in shares] if shares else None,
+        billable=billable,
+        correlation_id=event.correlation_id,
+        customer_id=customer_id,
+        dimensions=None if dimensions == "{}" else Raw(dimensions),
+        id=event_id,
+        occurred_at=occurred_at,
+        parent_id=parent_id,
+        project_id=project_id,
+        quantity=quantity,
+        reason_code=reason_code,
+        session_id=session_id,
+        source=source,
+        step=step,
+        type="usage",
+        unit=event.unit,
+        user_id=user_id,
+    )
     return LogRecord(
         kind="usage",
-        source=event.source,
-        id=event.id,
+        source=source,
+        id=event_id,
         schema_version=event.schema_version,
-        payload_digest=digest_of(canonical_form(form)),
-        key_hash=key_hash_of(event.source, event.id),
+        payload_digest=digest_of(form),
+        key_hash=key_hash_of(source, event_id),
         occurred_at=occurred_at,
         emitted_at=emitted_at,
-        customer_id=event.customer_id,
-        project_id=event.project_id,
+        customer_id=customer_id,
+        project_id=project_id,
         user_id=user_id,
         unit=event.unit,
         quantity=quantity,
@@ -100,87 +115,83 @@ def usage_record(event: WireUsage, payload: PayloadFields) -> LogRecord:
 def correction_record(event: WireCorrection, payload: PayloadFields) -> LogRecord:
     """The record of a correction; arguments and errors as for a usage event."""
     occurred_at, emitted_at = _instants(event)
-    delta = None if _is_null(event.quantity_delta) else _decimal(event.quantity_delta, _DELTA)
+    delta = _optional_decimal(event.quantity_delta, _DELTA)
     replacement = _replacement_form(event.replacement) if event.replacement else None
-    if (delta is not None) != (event.action == "adjust") or (replacement is not None) != (
-        event.action == "replace"
-    ):
+    wanted = (event.action == "adjust", event.action == "replace")
+    if (delta is not None, replacement is not None) != wanted:
         raise RuleBrokenError
-    form: dict[str, object] = {
-        "action": event.action,
-        "correlation_id": event.correlation_id or None,
-        "corrects": {"id": event.corrects.id, "source": event.corrects.source},
-        "id": event.id,
-        "note": event.note or None,
-        "occurred_at": occurred_at,
-        "quantity_delta": delta,
-        "reason_code": event.reason_code,
-        "replacement": replacement,
-        "source": event.source,
-        "type": "correction",
-    }
+    form = CorrectionForm(
+        action=event.action,
+        correlation_id=event.correlation_id or None,
+        corrects=CorrectsForm(id=event.corrects.id, source=event.corrects.source),
+        id=event.id,
+        note=event.note or None,
+        occurred_at=occurred_at,
+        quantity_delta=delta,
+        reason_code=event.reason_code,
+        replacement=replacement,
+        source=event.source,
+        type="correction",
+    )
     return LogRecord(
         kind="correction",
         source=event.source,
         id=event.id,
         schema_version=event.schema_version,
-        payload_digest=digest_of(canonical_form(form)),
+        payload_digest=digest_of(form),
         key_hash=key_hash_of(event.source, event.id),
         occurred_at=occurred_at,
         emitted_at=emitted_at,
-        correlation_id=event.correlation_id or None,
+        correlation_id=form.correlation_id,
         reason_code=event.reason_code,
         corrects_source=event.corrects.source,
         corrects_id=event.corrects.id,
         action=event.action,
         quantity_delta=delta,
         replacement=canonical_json(replacement).decode() if replacement else None,
-        note=event.note or None,
+        note=form.note,
         **payload,
     )
 
 
 def _instants(event: WireUsage | WireCorrection) -> tuple[int, int | None]:
     """occurred_at and emitted_at; received_at is only looked at, for it is ours to give."""
-    _instant(event.received_at)
-    occurred_at = _instant(event.occurred_at)
-    if occurred_at is None:
-        raise RuleBrokenError
-    return occurred_at, _instant(event.emitted_at)
+    if isinstance(event.received_at, str):
+        _instant(event.received_at)
+    return _instant(event.occurred_at), _instant(event.emitted_at) if isinstance(
+        event.emitted_at, str
+    ) else None
 
 
-def _instant(text: str | UnsetType | None) -> int | None:
-    if not isinstance(text, str):
-        return None
+def _instant(text: str) -> int:
     microseconds = instant_us(text)
     if microseconds is None:
         raise RuleBrokenError
     return microseconds
 
 
-def _is_null(value: Raw | UnsetType) -> bool:
-    return value is UNSET or bytes(value) == b"null"
-
-
-def _decimal(raw: Raw | UnsetType, pattern: re.Pattern[bytes]) -> str:
-    text = b"" if isinstance(raw, UnsetType) else bytes(raw)
+def _decimal(value: int | str, pattern: re.Pattern[str]) -> str:
+    text = value if isinstance(value, str) else str(value)
     if pattern.fullmatch(text) is None:
         raise RuleBrokenError
-    return normalized(text.strip(b'"').decode("ascii"))
+    return normalized(text)
 
 
-def _replacement_form(replacement: WireReplacement) -> dict[str, object]:
-    dimensions = replacement.dimensions
-    form: dict[str, object] = {
-        "billable": None if replacement.billable is UNSET else replacement.billable,
-        "customer_id": replacement.customer_id or None,
-        "dimensions": dict(sorted(dimensions.items())) if isinstance(dimensions, dict) else None,
-        "project_id": replacement.project_id or None,
-        "quantity": None if _is_null(replacement.quantity) else _decimal(replacement.quantity, _QUANTITY),
-        "unit": replacement.unit or None,
-    }
-    form = {key: value for key, value in form.items() if value is not None}
-    if not form or "/" in (replacement.customer_id or ""):
+def _optional_decimal(value: int | str | UnsetType | None, pattern: re.Pattern[str]) -> str | None:
+    return None if isinstance(value, UnsetType) or value is None else _decimal(value, pattern)
+
+
+def _replacement_form(replacement: WireReplacement) -> ReplacementForm:
+    dimensions, billable = replacement.dimensions, replacement.billable
+    form = ReplacementForm(
+        billable=billable if isinstance(billable, bool) else None,
+        customer_id=replacement.customer_id or None,
+        dimensions=Raw(canonical_dimensions(dimensions)) if isinstance(dimensions, dict) else None,
+        project_id=replacement.project_id or None,
+        quantity=_optional_decimal(replacement.quantity, _QUANTITY),
+        unit=replacement.unit or None,
+    )
+    if form == ReplacementForm() or "/" in (form.customer_id or ""):
         raise RuleBrokenError
     return form
 
@@ -191,15 +202,16 @@ def _are_whole(shares: list[Share]) -> bool:
     return all(units) and sum(units) == WHOLE and not any("/" in share.customer_id for share in shares)
 
 
-def _share_form(share: Share) -> dict[str, str]:
-    return {
-        "customer_id": share.customer_id,
-        "project_id": share.project_id,
-        "share": normalized(share.share),
-    }
+def _share_form(share: Share) -> ShareForm:
+    return ShareForm(
+        customer_id=share.customer_id, project_id=share.project_id, share=normalized(share.share)
+    )
 
 
 def _allocations(shares: list[Share], quantity: str) -> str:
     parts = split(quantity, [share.share for share in shares])
-    rows = [_share_form(share) | {"quantity": part} for share, part in zip(shares, parts, strict=True)]
-    return canonical_json(rows).decode()
+    rows = [
+        AllocatedShare(share.customer_id, share.project_id, normalized(share.share), part)
+        for share, part in zip(shares, parts, strict=True)
+    ]
+    return msgspec.json.encode(rows).decode()

@@ -1,7 +1,7 @@
-"""The registry: customers, projects and plan assignments, as the changes in the log say it at one point of the log.
+"""Customers, projects and plan assignments, as the changes in the log tell them at one point of the log.
 
-A registry is a value. Every change has an offset (the seed's is -1, before the first), and `as_of` gives the registry
-that an event at some offset saw.
+A registry is a value. Every change has an offset (the seed's is -1, before the first), and `as_of` gives the
+registry that an event at some offset saw.
 """
 
 from collections.abc import Iterable, Mapping
@@ -120,11 +120,9 @@ class Registry:
         """The plan of a customer on a UTC day: the latest one effective by 00:00 of it, the later offset on a tie."""
         start = datetime.combine(day, time(), tzinfo=UTC)
         due = [change for change in self._plans.get(customer_id, ()) if change.effective_at <= start]
-        return (
-            str(max(due, key=lambda change: (change.effective_at, change.queue_offset)).details["plan"])
-            if due
-            else None
-        )
+        if not due:
+            return None
+        return str(max(due, key=lambda change: (change.effective_at, change.queue_offset)).details["plan"])
 
     def anchor_day(self, customer_id: str) -> int:
         """The day of the month on which the customer's invoice periods start; 1 by default."""

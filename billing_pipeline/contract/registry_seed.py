@@ -1,4 +1,4 @@
-"""Reads the registry seed, the customers that exist before the log begins; `data/registry.yaml` says its form."""
+"""Reads the registry seed, the customers from before the log begins; `data/registry.yaml` says its form."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ _CUSTOMER_FIELDS = (
     "projects",
 )
 _PROJECT_FIELDS = ("id", "effective_from", "closed_from")
+_LAST_DAY = 31
 _PLAN_FIELDS = ("plan", "effective_from")
 
 
@@ -79,7 +80,11 @@ class _Reader:
         if email is not None:
             details["email"] = email
         if anchor_day is not None:
-            if isinstance(anchor_day, bool) or not isinstance(anchor_day, int) or not 1 <= anchor_day <= 31:
+            if (
+                isinstance(anchor_day, bool)
+                or not isinstance(anchor_day, int)
+                or not 1 <= anchor_day <= _LAST_DAY
+            ):
                 self._fault(
                     self._line(entry, "anchor_day"),
                     f"{field}.anchor_day",

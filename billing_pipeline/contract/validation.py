@@ -1,4 +1,4 @@
-"""Lists every fault of an event that has been read into plain fields. Slow and complete; the fast path is types."""
+"""Lists every fault of a usage event that has been read into plain fields; slow, and complete."""
 
 from collections.abc import Mapping
 
@@ -58,7 +58,7 @@ def check_usage(fields: Mapping[str, JsonValue], faults: Faults) -> None:
 
 
 def check_common(fields: Mapping[str, JsonValue], known: frozenset[str], faults: Faults) -> None:
-    """Add the faults of what every event has: identity, schema version, instants, and no field beyond `known`."""
+    """Add the faults of what every event has: identity, schema version, instants, and only `known` fields."""
     check_unknown(fields, known, "", faults)
     check_text(fields.get("id"), "id", limits.ID_CHARACTERS, faults)
     check_text(fields.get("source"), "source", limits.SOURCE_CHARACTERS, faults)

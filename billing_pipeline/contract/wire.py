@@ -1,11 +1,11 @@
-"""The events as they are written, as types: what decodes into these is well-formed but for a few rules on values.
+"""The events as they are written, as types: what decodes into these is right but for a few rules on values.
 
 Fields that may be absent default to UNSET; null means the same as absent.
 """
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from billing_pipeline.contract import limits
 
@@ -39,7 +39,7 @@ CorrectionReasonText = Literal[
 ]
 
 
-class Share(Struct, frozen=True, forbid_unknown_fields=True):
+class Share(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One payer's share of a quantity, as decimal text."""
 
     customer_id: Id
@@ -50,8 +50,8 @@ class Share(Struct, frozen=True, forbid_unknown_fields=True):
 Shares = Annotated[list[Share], Meta(min_length=1, max_length=limits.SHARES)]
 
 
-class WireUsage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A usage event. `quantity` stays as written, so that a float is seen for what it is."""
+class WireUsage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """A usage event. A quantity is text or an integer; a number with a point or exponent does not decode."""
 
     id: Id
     source: Source
@@ -61,7 +61,7 @@ class WireUsage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     project_id: Id
     occurred_at: str
     unit: Unit
-    quantity: Raw
+    quantity: int | str
     correlation_id: Trace
     user_id: Id | UnsetType | None = UNSET
     emitted_at: str | UnsetType | None = UNSET
@@ -75,14 +75,14 @@ class WireUsage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allocations: Shares | UnsetType | None = UNSET
 
 
-class Corrects(Struct, frozen=True, forbid_unknown_fields=True):
+class Corrects(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The identity of the event that a correction changes."""
 
     source: Source
     id: Id
 
 
-class WireReplacement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WireReplacement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What a `replace` puts in the place of an event's effective state."""
 
     customer_id: Id | UnsetType | None = UNSET
@@ -90,10 +90,10 @@ class WireReplacement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     unit: Unit | UnsetType | None = UNSET
     dimensions: Dimensions | UnsetType | None = UNSET
     billable: bool | UnsetType | None = UNSET
-    quantity: Raw | UnsetType = UNSET
+    quantity: int | str | UnsetType | None = UNSET
 
 
-class WireCorrection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WireCorrection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A correction. It has no customer, unit or quantity of its own."""
 
     id: Id
@@ -106,7 +106,7 @@ class WireCorrection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason_code: CorrectionReasonText
     emitted_at: str | UnsetType | None = UNSET
     received_at: str | UnsetType | None = UNSET
-    quantity_delta: Raw | UnsetType = UNSET
+    quantity_delta: int | str | UnsetType | None = UNSET
     replacement: WireReplacement | UnsetType | None = UNSET
     note: Note | UnsetType | None = UNSET
     correlation_id: Trace | UnsetType | None = UNSET
