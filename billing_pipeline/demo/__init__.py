@@ -1,0 +1,1 @@
+"""A simulated AI company, for the demo and for tests of the whole pipeline."""
