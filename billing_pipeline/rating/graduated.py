@@ -35,8 +35,8 @@ class Tier:
 
     @cached_property
     def text(self) -> str:
-        """The tier for people: `0-1000`, `>1000`."""
-        return f">{plain(self.above)}" if self.up_to is None else f"{plain(self.above)}-{plain(self.up_to)}"
+        """The tier for people: `up to 1,000`, `above 1,000`."""
+        return f"above {self.above:,f}" if self.up_to is None else f"up to {self.up_to:,f}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Graduated:
         return answers
 
     def describe(self) -> str:
-        """`0-1000 at 0.01, >1000 at 0.005`."""
+        """`up to 1,000 at 0.01, above 1,000 at 0.005 + 5`."""
         return ", ".join(
             f"{tier.text} at {tier.unit_price.text}" + (f" + {plain(tier.flat_fee)}" if tier.flat_fee else "")
             for tier in self.tiers

@@ -80,7 +80,7 @@ def round_minor(amount: Decimal | Fraction, currency: str) -> int:
     """
     exponent = minor_exponent(currency)
     if isinstance(amount, Decimal):
-        return int(amount.scaleb(exponent, EXACT).to_integral_value(ROUND_HALF_UP, EXACT))
+        return int(EXACT.to_integral_value(EXACT.scaleb(amount, exponent)))
     doubled = 2 * abs(amount.numerator) * int(10**exponent)
     whole = (doubled + amount.denominator) // (amount.denominator * 2)
     return whole if amount.numerator >= 0 else -whole

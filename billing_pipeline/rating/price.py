@@ -5,7 +5,7 @@ order, what does each cost? That one question serves shapes that look at a row a
 position (graduated) and at the pool's total (volume).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -14,13 +14,20 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class PoolRow(NamedTuple):
-    """One line key's quantity within a pool."""
+class PoolRow(Protocol):
+    """One line key's quantity within a pool, as charge models see it."""
 
-    dimensions: str
-    """Canonical JSON text, as in the rollup."""
-    quantity: Decimal
-    event_count: int
+    @property
+    def dimensions(self) -> str:
+        """Canonical JSON text, as in the rollup."""
+
+    @property
+    def quantity(self) -> Decimal:
+        """In units of the meter."""
+
+    @property
+    def event_count(self) -> int:
+        """How many events the quantity is made of."""
 
 
 class Segment(NamedTuple):
@@ -34,7 +41,7 @@ class Segment(NamedTuple):
     """In pooled order."""
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True, gc=False):
     """How a share of an amount came about, for people."""
 
     tier: str
@@ -74,10 +81,10 @@ class Price(Protocol):
 
 
 @lru_cache(maxsize=100_000)
-def dimension_values(dimensions: str) -> Mapping[str, str]:
+def dimension_values(dimensions: str) -> dict[str, str]:
     """The dimensions of a rollup row, parsed; null ones are left out.
 
-    Rows repeat few distinct texts, so nearly every call is a look-up.
+    Rows repeat few distinct texts, so nearly every call is a look-up. The answer is shared: do not change it.
     """
     parsed = msgspec.json.decode(dimensions, type=dict[str, str | None])
     return {name: value for name, value in parsed.items() if value is not None}

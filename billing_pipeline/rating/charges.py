@@ -1,0 +1,137 @@
+"""What rating reads and what it writes: metered quantities in, charges by line key and unpriced usage out."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from billing_pipeline.rating.money import plain, stored_amount
+from billing_pipeline.rating.price import Part
+
+
+class MeteredQuantity(NamedTuple):
+    """A rollup row as rating sees it; any number of rows may share a key, they are summed."""
+
+    customer_id: str
+    project_id: str
+    meter: str
+    unit: str
+    dimensions: str
+    """Canonical JSON text (sorted keys, compact) of the meter's group_by dimensions."""
+    usage_day: date
+    rule_version: str
+    quantity: Decimal
+    event_count: int
+
+
+class LineKey(msgspec.Struct, frozen=True, order=True, gc=False):
+    """What tells one line from another; its order is the order of charges."""
+
+    customer_id: str
+    project_id: str
+    usage_period: date
+    plan: str
+    charge: str
+    meter: str
+    dimensions: str
+    rule_version: str
+    currency: str
+
+
+class RatedCharge(msgspec.Struct, frozen=True, gc=False):
+    """What a line key's whole quantity of a usage period costs, as known now."""
+
+    key: LineKey
+    unit: str
+    quantity: Decimal
+    event_count: int
+    exact_amount: Decimal | Fraction
+    """Major units, before rounding."""
+    amount_minor: int
+    """Rounded once, half away from zero."""
+    parts: tuple[Part, ...]
+    """How the amount came about; the parts add up to it."""
+
+    @property
+    def amount(self) -> Decimal:
+        """The unrounded amount in major units, at most 24 fractional digits: DECIMAL(38, 24)."""
+        return stored_amount(self.exact_amount)
+
+    @property
+    def tiers(self) -> str:
+        """The parts as JSON text: `[{"tier", "quantity", "unit_price", "flat_fee", "amount"}, …]`, all texts.
+
+        A price without tiers has one part with tier "".
+        """
+        return json.dumps(
+            [
+                {
+                    "tier": part.tier,
+                    "quantity": plain(part.quantity),
+                    "unit_price": part.unit_price,
+                    "flat_fee": plain(part.flat_fee),
+                    "amount": plain(stored_amount(part.amount)),
+                }
+                for part in self.parts
+            ],
+            separators=(",", ":"),
+        )
+
+
+UnpricedReason = Literal[
+    "no_plan",
+    "no_rule_book",
+    "plan_not_in_rule_book",
+    "no_charge_for_meter",
+    "no_price_for_dimensions",
+    "negative_quantity",
+    "amount_too_large",
+]
+
+_WHAT_TO_DO: dict[UnpricedReason, str] = {
+    "no_plan": "no plan is assigned on its usage days; assign one",
+    "no_rule_book": "its rule version has no file; put the rule book back",
+    "plan_not_in_rule_book": "its rule version has no such plan; assign another plan or add it there",
+    "no_charge_for_meter": "the plan has no charge for the meter; add one or list it under not_charged",
+    "no_price_for_dimensions": "the price table has no row for the dimensions; add a row or a default",
+    "negative_quantity": "its quantity is below zero; look for a correction whose event is missing",
+    "amount_too_large": "its amount has more digits than can be stored; check the price and the quantity",
+}
+
+
+class Unpriced(NamedTuple):
+    """Billable usage that has no price. It blocks the invoice of its customer, and of nobody else."""
+
+    customer_id: str
+    project_id: str
+    usage_period: date
+    plan: str
+    """"" where no plan is in force."""
+    charge: str
+    """"" where no charge takes the meter."""
+    meter: str
+    unit: str
+    dimensions: str
+    rule_version: str
+    quantity: Decimal
+    reason: UnpricedReason
+
+    @property
+    def message(self) -> str:
+        """What has no price, and what to do."""
+        plan = f"plan {self.plan}, " if self.plan else ""
+        return (
+            f"customer {self.customer_id}, project {self.project_id}: {plain(self.quantity)} {self.unit} of "
+            f"meter {self.meter} {self.dimensions} has no price ({plan}rule version {self.rule_version}): "
+            f"{_WHAT_TO_DO[self.reason]}"
+        )
+
+
+class RatedPeriod(NamedTuple):
+    """A customer's usage period, rated: charges and unpriced usage, each ordered by key."""
+
+    charges: tuple[RatedCharge, ...]
+    unpriced: tuple[Unpriced, ...]
