@@ -121,3 +121,78 @@ class CurrencyError(BillingError):
     def __init__(self, currency: str) -> None:
         self.currency = currency
         super().__init__(f"unknown currency {currency!r}; give a code of ISO 4217 in lower case, like usd")
+
+
+class SimulatorError(BillingError):
+    """The Stripe simulator cannot be served. Caught by nobody but the command and the run."""
+
+
+class StripeAmountError(BillingError):
+    """Stripe cannot represent an amount. Caught by the push: this invoice is refused, the others go on."""
+
+    def __init__(self, currency: str, amount_minor: int, reason: str) -> None:
+        self.currency = currency
+        self.amount_minor = amount_minor
+        self.reason = reason
+        super().__init__(
+            f"{amount_minor} minor units of {currency} cannot be pushed to Stripe: {reason}; "
+            "round the plan's prices so that lines come out in amounts that Stripe takes"
+        )
+
+
+class StripeError(BillingError):
+    """Stripe did not do what was asked. Caught by the push, per customer: the others go on."""
+
+    def __init__(self, operation: str, message: str, status: int | None = None) -> None:
+        self.operation = operation
+        self.status = status
+        super().__init__(f"Stripe, {operation}: {message}" + (f" (HTTP {status})" if status else ""))
+
+
+class StripeRefusedError(StripeError):
+    """Stripe refused the request (4xx): it was not applied, and sending it again changes nothing."""
+
+
+class StripeServerError(StripeError):
+    """Stripe failed (5xx): whether the request was applied must be looked up; the key replays the failure."""
+
+
+class StripeUnreachableError(StripeError):
+    """No answer, or not now (timeout, dropped connection, 409, 429): send the same again with the same key."""
+
+
+class SourceError(BillingError):
+    """An input file is not what it was said to be. Caught by nobody but the command: nothing was appended."""
+
+    def __init__(self, file: str, message: str) -> None:
+        self.file = file
+        super().__init__(f"{file}: {message}")
+
+
+class ImportRefusedError(BillingError):
+    """An import stopped before it appended anything. Caught by nobody but the command."""
+
+
+class ImportFaultsError(ImportRefusedError):
+    """The input has invalid lines and the import was to be strict."""
+
+    def __init__(self, invalid: int, first: str) -> None:
+        self.invalid = invalid
+        super().__init__(
+            f"{invalid} invalid lines, the first: {first}; nothing was appended. "
+            "Mend them, or import without --strict: they are then kept as rejected records"
+        )
+
+
+class ImportLateError(ImportRefusedError):
+    """The receipt times of an import make events late or too late."""
+
+    def __init__(self, late: int, too_late: int, raised: int) -> None:
+        self.late = late
+        self.too_late = too_late
+        self.raised = raised
+        super().__init__(
+            f"{late} events would be late and {too_late} too late (and so rejected); {raised} receipt times lie "
+            "before the queue's clock and would be raised to it. Nothing was appended. "
+            "Give receipt times of their own (--received-at), or go on with --allow-late"
+        )

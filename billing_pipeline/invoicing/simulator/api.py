@@ -1,0 +1,139 @@
+"""Request in, answer out: authorization, contract, idempotency, endpoint. No HTTP server in here."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from billing_pipeline.invoicing.simulator import customers, invoice_lines, invoices
+from billing_pipeline.invoicing.simulator.api_error import ApiError
+from billing_pipeline.invoicing.simulator.call import Call, Endpoint
+from billing_pipeline.invoicing.simulator.contract import read
+from billing_pipeline.invoicing.simulator.form import decode
+from billing_pipeline.invoicing.simulator.store import KeptAnswer, Store
+
+ENDPOINTS = (*customers.ENDPOINTS, *invoices.ENDPOINTS, *invoice_lines.ENDPOINTS)
+MAX_KEY_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request: `form` is the query of GET and DELETE, the body of POST."""
+
+    method: str
+    path: str
+    form: str
+    api_key: str | None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP answer; the body is JSON text."""
+
+    status: int
+    body: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request], Response]
+"""Faults wrap a handler: before (429, 503, slow), instead (500) or after it (applied, then dropped)."""
+
+
+class Simulator:
+    """Stripe's answers over one store.
+
+    Args:
+        store: all state.
+        clock: the second it is; injected so that a rehearsal can let a day pass.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], int] = lambda: int(time.time())) -> None:
+        self._store = store
+        self._clock = clock
+
+    def handle(self, request: Request) -> Response:
+        """The answer to one request; every refusal is an answer too."""
+        try:
+            _authorize(request)
+            found, object_id = _route(request)
+            parameters = _parameters(found, request)
+            with self._store.transaction() as transaction:
+                call = Call(transaction, parameters, object_id, self._clock())
+                if request.method != "POST" or request.idempotency_key is None:
+                    return _run(found, call)
+                return self._run_once(found, call, request, request.idempotency_key)
+        except ApiError as error:
+            return Response(error.status, json.dumps(error.body))
+
+    def _run_once(self, found: Endpoint, call: Call, request: Request, key: str) -> Response:
+        if len(key) > MAX_KEY_LENGTH:
+            raise ApiError(f"Idempotency keys have at most {MAX_KEY_LENGTH} characters.", keep=False)
+        request_hash = hashlib.sha256(
+            json.dumps([request.method, request.path, call.parameters], default=str, sort_keys=True).encode()
+        ).hexdigest()
+        headers = {"Idempotency-Key": key}
+        kept = call.transaction.kept_answer(key)
+        if kept is not None:
+            _refuse_another_request(kept, request_hash, key)
+            return Response(kept.status, kept.body, {**headers, "Idempotent-Replayed": "true"})
+        response = _run(found, call)
+        call.transaction.keep_answer(key, KeptAnswer(request_hash, response.status, response.body), call.now)
+        return Response(response.status, response.body, headers)
+
+
+def _run(found: Endpoint, call: Call) -> Response:
+    try:
+        with call.transaction.savepoint():
+            return Response(200, json.dumps(found.run(call)))
+    except ApiError as error:
+        if not error.keep:
+            raise
+        return Response(error.status, json.dumps(error.body))
+
+
+def _authorize(request: Request) -> None:
+    if request.api_key is None or not request.api_key.startswith("sk_test_"):
+        raise ApiError(
+            "Invalid API Key provided: the simulator takes any key that starts with sk_test_.",
+            status=401,
+            code="api_key_invalid",
+            keep=False,
+        )
+
+
+def _route(request: Request) -> tuple[Endpoint, str]:
+    for found in ENDPOINTS:
+        match = found.path.match(request.path)
+        if match and found.method == request.method:
+            return found, match.groupdict().get("id", "")
+    raise ApiError(
+        f"Unrecognized request URL ({request.method}: {request.path}): the simulator does not have it.",
+        status=404,
+        keep=False,
+    )
+
+
+def _parameters(found: Endpoint, request: Request) -> dict[str, Any]:
+    parameters = read(found.parameters, decode(request.form))
+    for name in parameters:
+        if name not in found.understood:
+            raise ApiError(
+                f"The simulator does not understand {name} here; Stripe does.",
+                code="simulator_unsupported_parameter",
+                param=name,
+                keep=False,
+            )
+    return parameters
+
+
+def _refuse_another_request(kept: KeptAnswer, request_hash: str, key: str) -> None:
+    if kept.request_hash != request_hash:
+        raise ApiError(
+            "Keys for idempotent requests can only be used with the same parameters they were first used "
+            f"with. Try using a key other than '{key}' if you meant to execute a different request.",
+            kind="idempotency_error",
+            keep=False,
+        )

@@ -1,0 +1,64 @@
+"""What the push needs of Stripe. `stripe_gateway.StripeGateway` is the one adapter; tests wrap or fake it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Parameters = Mapping[str, Any]
+"""The parameters of one request, exactly as the outbox keeps them: JSON values only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripeInvoice:
+    """An invoice in Stripe; `total` is in Stripe's integer for the currency."""
+
+    invoice_id: str
+    status: str
+    currency: str
+    total: int
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripeLine:
+    """A line of an invoice in Stripe; `line_id` is ours from the metadata, None on lines of others."""
+
+    line_id: str | None
+    amount: int
+    currency: str
+
+
+class StripePort(Protocol):
+    """Every call raises a subclass of `StripeError` when Stripe does not do it."""
+
+    def account(self) -> str:
+        """The account and mode that the key belongs to, like `acct_123/test`."""
+
+    def create_customer(self, parameters: Parameters, idempotency_key: str) -> str:
+        """Create a customer; its id."""
+
+    def find_customers(self, customer_id: str, created_since: int) -> list[str]:
+        """Ids of the customers made for our `customer_id` at or after the second `created_since`."""
+
+    def create_invoice(self, parameters: Parameters, idempotency_key: str) -> StripeInvoice:
+        """Create a draft invoice."""
+
+    def find_invoices(self, stripe_customer_id: str, push: str) -> list[StripeInvoice]:
+        """The customer's invoices that carry our push in their metadata, by listing (search lags behind)."""
+
+    def retrieve_invoice(self, invoice_id: str) -> StripeInvoice | None:
+        """The invoice, or None where there is none (any more)."""
+
+    def add_lines(self, invoice_id: str, parameters: Parameters, idempotency_key: str) -> StripeInvoice:
+        """Add lines to a draft."""
+
+    def lines(self, invoice_id: str) -> list[StripeLine]:
+        """Every line of an invoice, through all pages."""
+
+    def finalize_invoice(
+        self, invoice_id: str, parameters: Parameters, idempotency_key: str
+    ) -> StripeInvoice:
+        """Finalize a draft."""
+
+    def delete_draft(self, invoice_id: str) -> None:
+        """Delete a draft; one that is gone already is fine."""
