@@ -1,12 +1,13 @@
 """The canonical form of an event, its digest, and the hash of its identity.
 
-**Canonical form.** One JSON object, UTF-8, keys sorted by code point, no white space, no escape that JSON does
-not demand. It holds the fields of the newest schema version, so both versions of one event have the same form,
-without `schema_version`, `emitted_at` and `received_at` (they say how an event was sent, not what happened).
-Fields that are null or have their default (`billable` true, no `dimensions`) are left out. Decimals are text in
-plain notation without leading or trailing zeros; instants are integers, UTC microseconds since the epoch, further
-digits cut off; an allocation is its payers and shares, not the parts that follow from them; `corrects` and
-`replacement` are objects under the same rules, but in a `replacement` a default is kept: it replaces something.
+**Canonical form.** One JSON object, UTF-8, keys sorted by code point, no white space, no escape that JSON
+does not demand. It holds the fields of the newest schema version, so both versions of one event have the
+same form, without `schema_version`, `emitted_at` and `received_at` (they say how an event was sent, not
+what happened). Fields that are null or have their default (`billable` true, no `dimensions`) are left out.
+Decimals are text in plain notation without leading or trailing zeros; instants are integers, UTC
+microseconds since the epoch, further digits cut off; an allocation is its payers and shares, not the parts
+that follow from them; `corrects` and `replacement` are objects under the same rules, but in a `replacement`
+a default is kept: it replaces something.
 
 **Digest.** The first 16 bytes of the form's SHA-256, in hex: 128 bits.
 """
@@ -102,7 +103,7 @@ def digest_of(form: msgspec.Struct) -> str:
 
 
 def key_hash_of(source: str, event_id: str) -> int:
-    """The first 64 bits of MD5 over source, NUL, id, as a signed big-endian integer: any engine computes it."""
+    """The first 64 bits of MD5 over source, NUL, id, as a signed big-endian integer."""
     # No secret hangs on it: hits are compared by their exact keys.
     digest = hashlib.md5(f"{source}\0{event_id}".encode(), usedforsecurity=False).digest()
     first: int = _FIRST_64_BITS.unpack(digest)[0]

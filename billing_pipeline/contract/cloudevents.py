@@ -1,9 +1,9 @@
 """CloudEvents 1.0 in JSON: a structured event turned into our own fields, and a batch split into its events.
 
-`id`, `source` and `type` keep their meaning (`type` may be qualified: `com.example.usage`), `subject` is the
-customer_id, `time` is occurred_at, the extensions `correlationid` and `recordedtime` are correlation_id and
-received_at. Everything else of the event stands in `data`. Other extensions (tracing and the like) are kept in
-the bytes as they came and otherwise passed over, as CloudEvents asks.
+`id`, `source` and `type` keep their meaning (`type` may be qualified: `com.example.usage`), `subject` is
+the customer_id, `time` is occurred_at, the extensions `correlationid` and `recordedtime` are correlation_id
+and received_at. Everything else of the event stands in `data`. Other extensions (tracing and the like) are
+kept in the bytes as they came and otherwise passed over, as CloudEvents asks.
 """
 
 import re
@@ -35,7 +35,7 @@ def is_cloudevent(fields: Mapping[str, JsonValue]) -> bool:
 
 
 def own_fields(envelope: Mapping[str, JsonValue], faults: Faults) -> dict[str, JsonValue]:
-    """The fields of our own form that a structured CloudEvent stands for; faults of its envelope are added."""
+    """The fields of our own form that a structured CloudEvent stands for; envelope faults are added."""
     _check_envelope(envelope, faults)
     data = envelope.get("data")
     fields: dict[str, JsonValue] = dict(data) if isinstance(data, dict) else {}

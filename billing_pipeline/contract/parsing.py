@@ -38,8 +38,9 @@ _JSON_FAULT_RULES = {
 def parse(payload: bytes) -> LogRecord:
     """The record of one event in our own JSON or as a structured CloudEvent; never raises.
 
-    An event with faults becomes a record of kind `invalid`: code, field and value are those of the first fault,
-    the message says all of them. Of a record longer than 64 KiB the first 64 KiB are kept, and the digest of all.
+    An event with faults becomes a record of kind `invalid`: code, field and value are those of the first
+    fault, the message says all of them. Of a record longer than 64 KiB the first 64 KiB are kept, and the
+    digest of all.
     """
     record = parse_plain(payload)
     if record is not None:

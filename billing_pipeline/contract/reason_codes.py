@@ -1,4 +1,4 @@
-"""Every reason code of the pipeline with its meaning in a sentence; `docs/reason-codes.md` is made from here."""
+"""Every reason code of the pipeline, each with its meaning; `docs/reason-codes.md` is made from here."""
 
 from enum import StrEnum
 from typing import Self
@@ -43,7 +43,7 @@ class CorrectionReason(_Code):
 
 
 class RejectionCode(_Code):
-    """Why a record is in `rejected_usage_events`. From `unknown_customer` on they need the log or a rule book."""
+    """Why a record was rejected. From `unknown_customer` on it takes the log or a rule book to know."""
 
     RECORD_TOO_LARGE = "record_too_large", "The record is longer than 64 KiB."
     INVALID_UTF8 = "invalid_utf8", "The record is not valid UTF-8 text."

@@ -27,7 +27,7 @@ _DELTA = re.compile(DELTA_PATTERN, re.ASCII)
 
 
 class RuleBrokenError(ValueError):
-    """A decoded event breaks a rule of its values. Caught where events are parsed, to list all faults then."""
+    """A value of a decoded event breaks a rule. Caught where events are parsed, to list all faults."""
 
 
 class AllocatedShare(msgspec.Struct, frozen=True):

@@ -117,7 +117,7 @@ class Registry:
         return self._closed.get(("project", f"{customer_id}/{project_id}"))
 
     def plan_in_force(self, customer_id: str, day: date) -> str | None:
-        """The plan of a customer on a UTC day: the latest one effective by 00:00 of it, the later offset on a tie."""
+        """The plan of a customer on a UTC day: the latest effective by 00:00 of it, by offset on a tie."""
         start = datetime.combine(day, time(), tzinfo=UTC)
         due = [change for change in self._plans.get(customer_id, ()) if change.effective_at <= start]
         if not due:

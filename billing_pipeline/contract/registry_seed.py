@@ -127,7 +127,7 @@ class _Reader:
     def _entries(
         self, mapping: CommentedMap, key: str, path: str, text_key: str | None = None
     ) -> list[tuple[CommentedMap, str]]:
-        """The mappings listed under a key with their paths; with `text_key` a bare text stands for that one key."""
+        """The mappings under a key with their paths; with `text_key` a bare text stands for that one key."""
         entries = mapping.get(key)
         if entries is None:
             return []
