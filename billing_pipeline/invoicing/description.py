@@ -4,7 +4,7 @@ from datetime import date
 
 from billing_pipeline.rating.adjustments import Booking
 from billing_pipeline.rating.charges import LineKey, RatedCharge
-from billing_pipeline.rating.money import format_minor, plain
+from billing_pipeline.rating.money import format_minor, grouped, plain
 from billing_pipeline.rating.periods import period_name
 from billing_pipeline.rating.price import dimension_values
 from billing_pipeline.rating.rule_book import RuleBooks
@@ -23,7 +23,7 @@ def describe(booking: Booking, invoice_period: date, books: RuleBooks) -> str:
     charge, key = booking.charge, booking.charge.key
     values = ", ".join(dimension_values(key.dimensions).values())
     what = f"{_charge_name(key, books)}{f' ({values})' if values else ''}, project {key.project_id}"
-    used = f"{charge.quantity:,f} {charge.unit}".strip()
+    used = f"{grouped(charge.quantity)} {charge.unit}".strip()
     if key.usage_period == invoice_period:
         text = f"{what}: {used}{_price(charge)}, rules {key.rule_version}"
     else:
@@ -42,7 +42,7 @@ def _price(charge: RatedCharge) -> str:
     if len(charge.parts) == 1 and not charge.parts[0].flat_fee:
         return f" at {charge.parts[0].unit_price}"
     parts = [
-        f"{part.quantity:,f} {part.tier} at {part.unit_price}"
+        f"{grouped(part.quantity)} {part.tier} at {part.unit_price}"
         + (f" plus {plain(part.flat_fee)}" if part.flat_fee else "")
         for part in charge.parts
     ]

@@ -11,7 +11,6 @@ from billing_pipeline.rating.charges import LineKey, MeteredQuantity
 from billing_pipeline.rating.money import EXACT, plain
 from billing_pipeline.rating.rate import PlanInForce
 
-
 _DaySums = dict[date, tuple[Decimal, int]]
 
 

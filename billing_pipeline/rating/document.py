@@ -138,19 +138,19 @@ class Field:
             return ""
         return text
 
-    def decimal(self, *, integer_digits: int, fraction_digits: int) -> Decimal:
-        """A decimal >= 0, exactly as written."""
+    def decimal(self, *, integer_digits: int, fraction_digits: int) -> Decimal | None:
+        """A decimal >= 0, exactly as written; None where it is faulty, for zero could pass for a value."""
         text = self.text()
         if not text:
-            return Decimal()
+            return None
         if not _DECIMAL.fullmatch(text):
             self.fault(f"{text!r} is no plain decimal number >= 0; write it like 0.25")
-            return Decimal()
+            return None
         whole, _, fraction = text.partition(".")
         if len(whole) > integer_digits or len(fraction.rstrip("0")) > fraction_digits:
             most = f"{integer_digits} before and {fraction_digits} after the point"
             self.fault(f"{text} has too many digits; give at most {most}")
-            return Decimal()
+            return None
         return Decimal(f"{whole}.{fraction.rstrip('0')}" if fraction.rstrip("0") else whole)
 
     def whole(self, *, least: int, most: int) -> int:

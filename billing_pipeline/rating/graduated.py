@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.money import EXACT, plain
+from billing_pipeline.rating.money import EXACT, grouped, plain
 from billing_pipeline.rating.price import NoPrice, Part, Priced, Segment
 from billing_pipeline.rating.terms import Terms, read_tier_by
 from billing_pipeline.rating.unit_price import UnitPrice, read_per, read_price
@@ -36,7 +36,7 @@ class Tier:
     @cached_property
     def text(self) -> str:
         """The tier for people: `up to 1,000`, `above 1,000`."""
-        return f"above {self.above:,f}" if self.up_to is None else f"up to {self.up_to:,f}"
+        return f"above {grouped(self.above)}" if self.up_to is None else f"up to {grouped(self.up_to)}"
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def _read_tier(item: Field, above: Decimal, *, last: bool) -> Tier:
     price = UnitPrice(read_price(keys["unit_price"], per), per)
     fee = read_price(keys["flat_fee"], 1) if "flat_fee" in keys else _ZERO
     up_to = keys["up_to"].decimal(integer_digits=29, fraction_digits=9) if "up_to" in keys else None
-    if last and up_to is not None:
+    if last and "up_to" in keys:
         keys["up_to"].fault("closes the last tier; leave it out, so that every quantity has a price")
-    elif not last and up_to is None:
+    elif not last and "up_to" not in keys:
         item.fault("has no `up_to`, but more tiers follow; give its inclusive upper bound")
     elif up_to is not None and up_to <= above:
         keys["up_to"].fault(f"{plain(up_to)} is not above the tier before, which ends at {plain(above)}")

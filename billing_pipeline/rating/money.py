@@ -113,6 +113,11 @@ def plain(value: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
+def grouped(value: Decimal) -> str:
+    """The decimal for people, with separators and without trailing zeros: `1,234,567.5`."""
+    return f"{EXACT.normalize(value):,f}"
+
+
 def format_minor(amount_minor: int, currency: str) -> str:
     """Minor units for people: `1,234.56 USD`, `-0.05 EUR`, `1,200 JPY`.
 

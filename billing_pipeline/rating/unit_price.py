@@ -35,8 +35,9 @@ def read_per(field: Field | None) -> int:
 
 def read_price(field: Field, per: int) -> Decimal:
     """The price of `per` units, >= 0; of one unit up to 15 fractional digits, so amounts stay exact."""
-    return field.decimal(
-        integer_digits=UNIT_PRICE_INTEGER_DIGITS, fraction_digits=UNIT_PRICE_FRACTION_DIGITS - _zeros(per)
+    fraction_digits = UNIT_PRICE_FRACTION_DIGITS - _zeros(per)
+    return (
+        field.decimal(integer_digits=UNIT_PRICE_INTEGER_DIGITS, fraction_digits=fraction_digits) or Decimal()
     )
 
 

@@ -1,0 +1,123 @@
+"""Graduated tiers: bounds are inclusive, fractions are split, any cut of the quantity sums to the whole."""
+
+from decimal import Decimal
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing_pipeline.rating.graduated import Graduated, Tier
+from billing_pipeline.rating.money import sum_exact
+from billing_pipeline.rating.price import Part, Priced, Segment
+from billing_pipeline.rating.unit_price import UnitPrice
+
+ZERO = Decimal()
+
+
+class Row(NamedTuple):
+    quantity: Decimal
+    dimensions: str = "{}"
+    event_count: int = 1
+
+
+def tiers(*terms: tuple[str | None, str, str]) -> Graduated:
+    """Tiers of (up_to, unit price, flat fee)."""
+    above, found = ZERO, []
+    for up_to, price, fee in terms:
+        end = None if up_to is None else Decimal(up_to)
+        found.append(Tier(above, end, UnitPrice(Decimal(price)), Decimal(fee)))
+        above = end or above
+    return Graduated(tuple(found))
+
+
+def amounts(price: Graduated, before: Decimal | int, *quantities: str | Decimal) -> list[Decimal]:
+    rows = [Row(Decimal(quantity)) for quantity in quantities]
+    answers = price.rate(Segment(Decimal(before), ZERO, rows))
+    found = []
+    for answer in answers:
+        assert isinstance(answer, Priced)
+        assert isinstance(answer.amount, Decimal)
+        found.append(answer.amount)
+    return found
+
+
+PRICE = tiers(("10", "5", "0"), ("20", "4", "100"), (None, "1", "7"))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount"),
+    [
+        ("0", "0"),
+        ("1", "5"),
+        ("10", "50"),
+        ("10.000000001", "150.000000004"),
+        ("10.5", "152"),
+        ("11", "154"),
+        ("20", "190"),
+        ("20.5", "197.5"),
+        ("120", "297"),
+    ],
+)
+def test_bounds_are_inclusive_and_fees_fall_due_on_entering_a_tier(quantity: str, amount: str) -> None:
+    """Unit 10 is the first tier's; what is above is the second's."""
+    assert amounts(PRICE, 0, quantity) == [Decimal(amount)]
+
+
+def test_stripes_example_of_graduated_tiers() -> None:
+    """From its documentation: 1-5 at 7.00, 6-10 at 6.50, 11+ at 6.00; 6 units cost 41.50, 20 cost 127.50."""
+    price = tiers(("5", "7", "0"), ("10", "6.5", "0"), (None, "6", "0"))
+    assert [amounts(price, 0, units)[0] for units in ("1", "5", "6", "20", "25")] == [
+        Decimal(text) for text in ("7", "35", "41.5", "127.5", "157.5")
+    ]
+
+
+def test_rows_take_their_positions_one_after_the_other() -> None:
+    """The second row goes on where the first ended; a fee falls due once."""
+    assert amounts(PRICE, 8, "2", "1", "1", "0.5") == [Decimal(10), Decimal(104), Decimal(4), Decimal(2)]
+
+
+def test_parts_name_tier_quantity_price_and_fee() -> None:
+    """What a person checks by hand."""
+    (answer,) = PRICE.rate(Segment(Decimal(9), ZERO, [Row(Decimal(12))]))
+    assert isinstance(answer, Priced)
+    assert list(answer.parts) == [
+        Part("up to 10", Decimal(1), "5", Decimal(0), Decimal(5)),
+        Part("up to 20", Decimal(10), "4", Decimal(100), Decimal(140)),
+        Part("above 20", Decimal(1), "1", Decimal(7), Decimal(8)),
+    ]
+
+
+QUANTITIES = st.lists(st.decimals(min_value=0, max_value=10**12, places=9), min_size=1, max_size=8)
+PRICES = st.decimals(min_value=0, max_value=1000, places=6)
+
+
+@st.composite
+def graduated_prices(draw: st.DrawFn) -> Graduated:
+    bounds = sorted(draw(st.sets(st.decimals(min_value="0.001", max_value=10**12, places=3), max_size=5)))
+    ends: list[str | None] = [*map(str, bounds), None]
+    return tiers(*[(end, str(draw(PRICES)), str(draw(PRICES))) for end in ends])
+
+
+@given(graduated_prices(), QUANTITIES)
+def test_any_cut_of_a_quantity_sums_to_the_whole(price: Graduated, quantities: list[Decimal]) -> None:
+    """F(b) - F(a) telescopes, in one stretch or in several."""
+    (whole,) = amounts(price, 0, sum_exact(quantities))
+    assert sum_exact(amounts(price, 0, *quantities)) == whole
+    positions = [sum_exact(quantities[:index]) for index in range(len(quantities) + 1)]
+    assert sum_exact(amounts(price, a, sum_exact([b, -a]))[0] for a, b in pairwise(positions)) == whole
+
+
+@given(graduated_prices(), QUANTITIES)
+def test_parts_add_up_to_the_amount_and_to_the_quantity(price: Graduated, quantities: list[Decimal]) -> None:
+    """Graduated is the sum of its tiers, and never negative."""
+    rows = [Row(quantity) for quantity in quantities]
+    for row, answer in zip(rows, price.rate(Segment(ZERO, ZERO, rows)), strict=True):
+        assert isinstance(answer, Priced)
+        assert sum(part.amount for part in answer.parts if isinstance(part.amount, Decimal)) >= 0
+        assert (
+            sum_exact(part.amount for part in answer.parts if isinstance(part.amount, Decimal))
+            == answer.amount
+        )
+        assert sum_exact(part.quantity for part in answer.parts) == row.quantity
