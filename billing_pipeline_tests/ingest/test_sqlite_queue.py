@@ -13,6 +13,10 @@ from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Qu
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 
 
+PATIENCE_SECONDS = 30
+"""A test that waits for another thread gives up after this time instead of hanging."""
+
+
 def record(name: str, payload: str = "{}") -> LogRecord:
     return LogRecord(kind="usage", payload=payload, source="product", id=name, quantity="1.25")
 
@@ -64,7 +68,7 @@ def test_sixteen_threads_get_dense_offsets_in_the_order_each_appended(path: Path
     start = threading.Barrier(16)
 
     def produce(worker: int) -> None:
-        start.wait()
+        start.wait(PATIENCE_SECONDS)
         for turn in range(20):
             records = [record(f"{worker}/{turn}/{i}") for i in range(3)]
             found = queue.append(f"worker {worker}", records)
@@ -176,7 +180,7 @@ class HeldClock:
     def __call__(self) -> int:
         if next(self._calls) == 1:
             self.inside.set()
-            self.go_on.wait()
+            self.go_on.wait(PATIENCE_SECONDS)
         return 1_000_000
 
 
@@ -189,7 +193,7 @@ def test_appends_that_come_while_a_commit_runs_share_the_next_commit(path: Path)
     queue = SqliteQueue(path, wall_clock=clock, steady_clock=lambda: 0)
     first = threading.Thread(target=queue.append, args=("product", [record("first")]))
     first.start()
-    clock.inside.wait()
+    assert clock.inside.wait(PATIENCE_SECONDS)
     writer = queue._writer
     assert writer is not None
     futures = [writer.submit(waiting(str(i))) for i in range(10)]
@@ -209,7 +213,7 @@ def test_an_append_that_finds_no_room_in_time_says_so_and_takes_nothing_in(
     queue = SqliteQueue(path, wall_clock=clock, steady_clock=lambda: 0, buffer_timeout_seconds=0.05)
     first = threading.Thread(target=queue.append, args=("product", [record("first")]))
     first.start()
-    clock.inside.wait()
+    assert clock.inside.wait(PATIENCE_SECONDS)
     assert queue._writer is not None
     second = queue._writer.submit(waiting("second"))
     with pytest.raises(QueueFullError, match="buffer is full"):
