@@ -1,7 +1,8 @@
 """The event contract as JSON Schema (2020-12): what producers can check before they send.
 
-The schema says what can be said about the shape of an event. Beyond it the parser sees what JSON Schema cannot:
-keys given twice, an integer written as `1.0`, times that do not exist, and shares that do not add up to 1.
+The schema says what can be said about the shape of an event. Beyond it the parser sees what JSON Schema
+cannot: keys given twice, an integer written as `1.0`, times that do not exist, and shares that do not add
+up to 1.
 """
 
 from typing import Any

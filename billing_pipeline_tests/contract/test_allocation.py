@@ -27,7 +27,9 @@ EVENT: dict[str, Any] = {
 
 
 def shared(*shares: object) -> bytes:
-    rows = [{"customer_id": f"c{index}", "project_id": "p", "share": share} for index, share in enumerate(shares)]
+    rows = [
+        {"customer_id": f"c{index}", "project_id": "p", "share": share} for index, share in enumerate(shares)
+    ]
     return json.dumps(EVENT | {"allocations": rows}).encode()
 
 
@@ -55,7 +57,7 @@ def test_the_parts_add_up_to_the_whole(quantity: Decimal, weights: list[int]) ->
     """No part is further from its exact share than one unit of the quantity's scale."""
     text = plain(quantity)
     shares = [Decimal(weight).scaleb(-18) for weight in weights]
-    shares.append(1 - sum(shares))
+    shares.append(Decimal(1) - sum(shares, start=Decimal(0)))
     parts = [Decimal(part) for part in split(text, [format(share, "f") for share in shares])]
     assert sum(parts) == Decimal(text)
     unit = Decimal(1).scaleb(-len(text.partition(".")[2]))

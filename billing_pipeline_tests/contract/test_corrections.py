@@ -20,7 +20,10 @@ VOID: dict[str, Any] = {
     "correlation_id": "ticket-7",
 }
 ADJUST = VOID | {"action": "adjust", "quantity_delta": "-5.50"}
-REPLACE = VOID | {"action": "replace", "replacement": {"customer_id": "globex", "quantity": 7, "dimensions": {}}}
+REPLACE = VOID | {
+    "action": "replace",
+    "replacement": {"customer_id": "globex", "quantity": 7, "dimensions": {}},
+}
 
 
 def payload(correction: dict[str, Any], **changes: object) -> bytes:
@@ -33,7 +36,12 @@ def test_a_void_is_kept_with_what_it_corrects() -> None:
     record = parse(payload(VOID))
     assert record.kind == "correction"
     assert (record.corrects_source, record.corrects_id, record.action) == ("gateway", "e-1", "void")
-    assert (record.customer_id, record.unit, record.quantity, record.quantity_delta) == (None, None, None, None)
+    assert (record.customer_id, record.unit, record.quantity, record.quantity_delta) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert record.note == "counted twice\nsee the report"
 
 

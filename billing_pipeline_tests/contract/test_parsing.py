@@ -153,7 +153,7 @@ def test_every_fault_is_listed() -> None:
     ],
 )
 def test_bytes_that_are_no_event_are_refused_without_an_exception(data: bytes, code: str) -> None:
-    """Whatever the bytes are, there is a record of kind invalid that keeps them (of large ones the first 64 KiB)."""
+    """Whatever they are, a record of kind invalid keeps them, of large ones the first 64 KiB."""
     record = parse(data)
     assert (record.kind, record.fault_code) == ("invalid", code)
     assert payload_bytes(record) == data[:65_536]
@@ -182,7 +182,16 @@ def test_a_huge_integer_is_refused_as_over_precise() -> None:
 
 def test_null_is_the_same_as_absent() -> None:
     """Optional fields may be null in both versions."""
-    names = ("user_id", "emitted_at", "session_id", "parent_id", "step", "reason_code", "allocations", "billable")
+    names = (
+        "user_id",
+        "emitted_at",
+        "session_id",
+        "parent_id",
+        "step",
+        "reason_code",
+        "allocations",
+        "billable",
+    )
     record = parse(payload(schema_version=1, **dict.fromkeys(names)))
     assert record.kind == "usage"
     assert record.payload_digest == parse(payload()).payload_digest

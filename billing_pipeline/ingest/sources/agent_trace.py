@@ -59,6 +59,16 @@ class _Row(NamedTuple):
     text: str
 
 
+class _Session(NamedTuple):
+    """What the file does not tell about a session."""
+
+    session_id: str
+    customer_id: str
+    project_id: str
+    start: int
+    """UTC microseconds."""
+
+
 class _Request(NamedTuple):
     """A request within its session; instants are microseconds from the session's start."""
 
@@ -94,10 +104,15 @@ def _session(
     requests = _requests(session_id, [row for row in rows if _is_whole(row)])
     length = max((request.answered_at for request in requests.values()), default=0)
     slack = max(0, options.days * DAY_MICROSECONDS - length)
-    start += slack * fraction(options, "start", session_id) >> 64
+    session = _Session(
+        session_id=session_id,
+        customer_id=customer_of(options, session_id),
+        project_id=f"repository-{fraction(options, 'project', session_id) % PROJECTS + 1}",
+        start=start + (slack * fraction(options, "start", session_id) >> 64),
+    )
     for row in rows:
         if row.line in requests:
-            yield from _events(file, session_id, requests[row.line], start, options)
+            yield from _events(file, session, requests[row.line], options)
         else:
             yield SourceRecord(file, row.line, row.text.encode())
 
@@ -124,12 +139,10 @@ def _requests(session_id: str, rows: list[_Row]) -> dict[int, _Request]:
     return requests
 
 
-def _events(
-    file: str, session_id: str, request: _Request, start: int, options: TraceOptions
-) -> Iterator[SourceRecord]:
+def _events(file: str, session: _Session, request: _Request, options: TraceOptions) -> Iterator[SourceRecord]:
     cells = request.row.cells
     cached = int(cells["cached_prefix_tokens"])
-    project = fraction(options, "project", session_id) % PROJECTS + 1
+    occurred_at = instant_text(session.start + request.at)
     for token_class, tokens in (
         ("input_uncached", int(cells["input_tokens"]) - cached),
         ("input_cached", cached),
@@ -141,14 +154,14 @@ def _events(
         event = UsageEvent(
             id=f"{request.request_id}:{token_class}",
             source=SOURCE,
-            customer_id=customer_of(options, session_id),
-            project_id=f"repository-{project}",
-            occurred_at=instant_text(start + request.at),
+            customer_id=session.customer_id,
+            project_id=session.project_id,
+            occurred_at=occurred_at,
             unit="token",
             quantity=str(tokens),
             dimensions={"model": cells["model"], "provider": PROVIDER, "token_class": token_class},
             correlation_id=request.request_id,
-            session_id=session_id,
+            session_id=session.session_id,
             parent_id=request.parent_id or UNSET,
             step="completion",
             billable=True,

@@ -51,6 +51,7 @@ def read(path: Path, options: TraceOptions) -> Iterator[SourceRecord]:
                 occurred_at = instant_text(moment + shift)
             seen[text] += 1
             request = sha256(f"{text}#{seen[text]}".encode()).hexdigest()[:32]
+            customer_id = customer_of(options, request)
             for token_class, tokens in (("input_uncached", int(row[1])), ("output", int(row[2]))):
                 if tokens == 0:
                     options.skipped[token_class] += 1
@@ -58,7 +59,7 @@ def read(path: Path, options: TraceOptions) -> Iterator[SourceRecord]:
                 event = UsageEvent(
                     id=f"{request}:{token_class}",
                     source=SOURCE,
-                    customer_id=customer_of(options, request),
+                    customer_id=customer_id,
                     project_id=PROJECT,
                     occurred_at=occurred_at,
                     unit="token",

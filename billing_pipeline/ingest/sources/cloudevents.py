@@ -28,7 +28,8 @@ def read(path: Path) -> Iterator[SourceRecord]:
         raise SourceError(
             str(path), f"one JSON document of more than {DOCUMENT_BYTES} bytes; send a line per event"
         )
-    for position, payload in enumerate(split_batch(path.read_bytes().strip()), start=1):
+    document = path.read_bytes().strip()
+    for position, payload in enumerate(split_batch(document) if document else (), start=1):
         yield SourceRecord(str(path), position, payload)
 
 

@@ -1,0 +1,71 @@
+"""The registry answers as the log stood at an offset."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from billing_pipeline.contract.registry import Registry, RegistryChange, change_of, control_record
+
+CHANGES = [
+    RegistryChange("customer", "acme", "register", date(2026, 1, 1), {"name": "Acme", "anchor_day": 15}),
+    RegistryChange("plan_assignment", "acme", "assign", date(2026, 1, 1), {"plan": "standard"}),
+    RegistryChange("project", "acme/bot", "register", date(2026, 1, 1)),
+    RegistryChange("customer", "globex", "register", date(2026, 2, 1), {}, 10),
+    RegistryChange("plan_assignment", "acme", "assign", date(2026, 3, 1), {"plan": "scale"}, 20),
+    RegistryChange("plan_assignment", "acme", "assign", date(2026, 3, 1), {"plan": "enterprise"}, 30),
+    RegistryChange("customer", "globex", "close", datetime(2026, 4, 1, 12, tzinfo=UTC), {}, 40),
+    RegistryChange("project", "acme/bot", "close", date(2026, 5, 1), {}, 50),
+]
+REGISTRY = Registry(CHANGES)
+
+
+def test_customers_and_projects_are_known_with_their_details() -> None:
+    """A name falls back to the id, the anchor day to 1."""
+    assert REGISTRY.known_customers() == ("acme", "globex")
+    assert REGISTRY.projects("acme") == ("bot",)
+    assert REGISTRY.projects("nobody") == ()
+    assert REGISTRY.has_project("acme", "bot")
+    acme, globex = REGISTRY.customer("acme"), REGISTRY.customer("globex")
+    assert acme is not None
+    assert globex is not None
+    assert (acme.name, acme.anchor_day) == ("Acme", 15)
+    assert (globex.name, globex.anchor_day) == ("globex", 1)
+    assert REGISTRY.customer("nobody") is None
+
+
+@pytest.mark.parametrize(
+    ("day", "plan"),
+    [
+        (date(2025, 12, 31), None),
+        (date(2026, 1, 1), "standard"),
+        (date(2026, 2, 28), "standard"),
+        (date(2026, 3, 1), "enterprise"),
+    ],
+)
+def test_the_plan_in_force_is_the_latest_effective_one(day: date, plan: str | None) -> None:
+    """A plan holds from 00:00 UTC of its day; of two for one day the later in the log holds."""
+    assert REGISTRY.plan_in_force("acme", day) == plan
+
+
+def test_an_earlier_offset_sees_fewer_changes() -> None:
+    """Replay is exact: the registry at an offset knows nothing of later changes."""
+    assert REGISTRY.as_of(-1).known_customers() == ("acme",)
+    assert REGISTRY.as_of(20).plan_in_force("acme", date(2026, 3, 1)) == "scale"
+    assert REGISTRY.as_of(39).closed_at("globex") is None
+
+
+def test_closure_has_an_instant() -> None:
+    """Of a customer and of a project, in UTC."""
+    assert REGISTRY.closed_at("globex") == datetime(2026, 4, 1, 12, tzinfo=UTC)
+    assert REGISTRY.closed_at("acme", "bot") == datetime(2026, 5, 1, tzinfo=UTC)
+    assert REGISTRY.closed_at("acme") is None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_survives_the_log(change: RegistryChange) -> None:
+    """Written as a control record and read again it is the same change."""
+    record = control_record(change, "id-1")
+    assert (record.kind, record.source, record.id) == ("control", "registry", "id-1")
+    back = change_of(record, change.queue_offset)
+    assert (back.entity, back.entity_id, back.change) == (change.entity, change.entity_id, change.change)
+    assert (back.effective_at, back.details) == (change.effective_at, change.details)
