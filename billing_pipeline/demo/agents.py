@@ -10,7 +10,7 @@ from billing_pipeline.demo.traffic import MACHINES, REGIONS, completion_tokens, 
 SESSIONS = 70
 BUILDER = CUSTOMERS[2]
 BUILT_BY_ONE = 0.5
-"""The part of the sessions that one customer runs: enough calls to reach its last tier."""
+"""The part of the sessions that one customer runs: enough calls to pass through all its tiers."""
 
 TOOLS = ("web_search", "code_execution", "retrieval")
 
@@ -53,7 +53,7 @@ class _Session:
                 self._send(f"{name}.turn-{turn}.{token_class}", name, "token", str(tokens), dimensions)
         for turn in range(chance.random.randrange(1, 4)):
             tool = {"tool": chance.random.choice(TOOLS)}
-            self._send(f"{name}.tool-{turn}", name, "call", str(chance.random.randrange(1, 60)), tool)
+            self._send(f"{name}.tool-{turn}", name, "call", str(chance.random.randrange(1, 160)), tool)
         return name
 
     def _send(

@@ -12,7 +12,6 @@ from billing_pipeline.ingest import queue_writer
 from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Queue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 
-
 PATIENCE_SECONDS = 30
 """A test that waits for another thread gives up after this time instead of hanging."""
 
