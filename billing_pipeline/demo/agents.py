@@ -53,7 +53,7 @@ class _Session:
                 self._send(f"{name}.turn-{turn}.{token_class}", name, "token", str(tokens), dimensions)
         for turn in range(chance.random.randrange(1, 4)):
             tool = {"tool": chance.random.choice(TOOLS)}
-            self._send(f"{name}.tool-{turn}", name, "call", str(chance.random.randrange(1, 160)), tool)
+            self._send(f"{name}.tool-{turn}", name, "call", str(chance.random.randrange(1, 200)), tool)
         return name
 
     def _send(
