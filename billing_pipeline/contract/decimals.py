@@ -3,9 +3,9 @@
 import re
 from decimal import Decimal
 
-QUANTITY_PATTERN = r"[0-9]{1,29}(\.[0-9]{1,9})?"
+QUANTITY_PATTERN = r"[0-9]{1,29}(?:\.[0-9]{1,9})?"
 DELTA_PATTERN = r"-?" + QUANTITY_PATTERN
-SHARE_PATTERN = r"(0\.[0-9]{1,18}|1(\.0{1,18})?)"
+SHARE_PATTERN = r"(?:0\.[0-9]{1,18}|1(?:\.0{1,18})?)"
 
 DIGITS = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 SHARE = re.compile(SHARE_PATTERN, re.ASCII)
