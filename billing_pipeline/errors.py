@@ -158,7 +158,7 @@ class StripeServerError(StripeError):
 
 
 class StripeUnreachableError(StripeError):
-    """No answer, or not now (timeout, dropped connection, 409, 429): send the same again with the same key."""
+    """No answer, or not now (timeout, lost connection, 409, 429): send the same again with the same key."""
 
 
 class SourceError(BillingError):
@@ -196,3 +196,18 @@ class ImportLateError(ImportRefusedError):
             "before the queue's clock and would be raised to it. Nothing was appended. "
             "Give receipt times of their own (--received-at), or go on with --allow-late"
         )
+
+
+class StripeDifferenceError(StripeError):
+    """What is in Stripe is not what is planned. Caught by the push: the invoice is refused, never finalized."""
+
+    def __init__(self, push: str, differences: Sequence[str], action: str) -> None:
+        self.push = push
+        self.differences = tuple(differences)
+        shown = "; ".join(self.differences[:5])
+        more = len(self.differences) - 5
+        super().__init__("compare", f"{push}: {shown}{f'; and {more} more' if more > 0 else ''}. {action}")
+
+
+class StripeGoneError(StripeError):
+    """A draft was deleted in Stripe. Caught by the push, which makes the next revision."""

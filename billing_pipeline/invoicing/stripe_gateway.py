@@ -16,15 +16,17 @@ from billing_pipeline.errors import (
     StripeServerError,
     StripeUnreachableError,
 )
-from billing_pipeline.invoicing.stripe_port import Parameters, StripeInvoice, StripeLine
+from billing_pipeline.invoicing.stripe_port import (
+    CUSTOMER_ID,
+    LINE_ID,
+    PUSH,
+    Parameters,
+    StripeInvoice,
+    StripeLine,
+)
 
 if TYPE_CHECKING:
     from stripe import params as sdk
-
-LINE_ID = "line_id"
-CUSTOMER_ID = "billing_customer_id"
-PUSH = "billing_push"
-"""Metadata by which our objects are found again."""
 
 _PAGE_SIZE = 100
 _Result = TypeVar("_Result")

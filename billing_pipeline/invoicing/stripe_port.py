@@ -4,6 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+LINE_ID = "line_id"
+CUSTOMER_ID = "billing_customer_id"
+PUSH = "billing_push"
+"""Metadata by which our lines, customers and invoices are found again."""
+
 Parameters = Mapping[str, Any]
 """The parameters of one request, exactly as the outbox keeps them: JSON values only."""
 

@@ -1,0 +1,262 @@
+"""The Stripe outbox in the control database: what is to be sent, what was sent, how far each invoice is.
+
+Append-only: a push (one revision of one invoice, with its whole plan) is a row that never changes, its state
+is the last of its transitions, and every request is written with its exact parameters before it is sent. So
+the history that explains an invoice in a dispute is the state itself, and two processes cannot both make the
+same step: the second one's row is refused by its primary key.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, Engine, Table, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from billing_pipeline.control.database import writing
+from billing_pipeline.control.tables import (
+    STRIPE_OBJECTS,
+    STRIPE_PUSH_TRANSITIONS,
+    STRIPE_PUSHES,
+    STRIPE_REQUEST_FAILURES,
+    STRIPE_REQUESTS,
+)
+from billing_pipeline.invoicing.planned import PlannedInvoice
+from billing_pipeline.invoicing.stripe_plan import StripePlan, idempotency_key, stripe_plan
+
+
+class State(StrEnum):
+    """Of one push. `superseded` ends a revision whose draft was deleted, `finalized` the last one."""
+
+    PLANNED = "planned"
+    DRAFT = "draft"
+    LINES_ADDED = "lines_added"
+    VERIFIED = "verified"
+    FINALIZED = "finalized"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """One revision of one invoice, as planned."""
+
+    id: int
+    customer_id: str
+    billing_period: str
+    currency: str
+    revision: int
+    plan: StripePlan
+    total_minor: int
+    lines_hash: str
+
+    @property
+    def subject(self) -> str:
+        """What its requests are about."""
+        return self.plan.push
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a push is: the last of its transitions."""
+
+    step: int
+    state: State
+    stripe_invoice_id: str | None
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentRequest:
+    """A request that was, or is about to be, sent. `failed` where its key can only replay a failure."""
+
+    key: str
+    epoch: int
+    parameters: str
+    recorded_at: int
+    failed: bool
+
+
+class Outbox:
+    """The outbox of one Stripe account.
+
+    Args:
+        engine: the control database.
+        account: the account and mode, from `StripePort.account`.
+        clock: UTC µs.
+    """
+
+    def __init__(self, engine: Engine, account: str, clock: Callable[[], int]) -> None:
+        self._engine = engine
+        self._account = account
+        self._clock = clock
+
+    def latest_push(self, invoice: PlannedInvoice) -> Push | None:
+        """The newest revision of the invoice, whatever its state."""
+        table = STRIPE_PUSHES
+        query = (
+            select(table)
+            .where(
+                table.c.account == self._account,
+                table.c.customer_id == invoice.customer_id,
+                table.c.billing_period == invoice.billing_period.isoformat(),
+                table.c.currency == invoice.currency,
+            )
+            .order_by(table.c.revision.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return Push(
+            id=row.id,
+            customer_id=row.customer_id,
+            billing_period=row.billing_period,
+            currency=row.currency,
+            revision=row.revision,
+            plan=StripePlan.from_json(row.plan),
+            total_minor=row.total_minor,
+            lines_hash=row.lines_hash,
+        )
+
+    def plan(self, invoice: PlannedInvoice, revision: int) -> None:
+        """Write down the revision and that it is planned; nothing happens where another process just did."""
+        values = {
+            "account": self._account,
+            "customer_id": invoice.customer_id,
+            "billing_period": invoice.billing_period.isoformat(),
+            "currency": invoice.currency,
+            "revision": revision,
+            "plan": stripe_plan(invoice, revision).to_json(),
+            "line_count": len(invoice.lines),
+            "total_minor": invoice.total_minor,
+            "lines_hash": invoice.lines_hash(),
+            "planned_at": self._clock(),
+        }
+        with writing(self._engine) as connection:
+            made = _insert_new(connection, STRIPE_PUSHES, values)
+            if made is not None:
+                connection.execute(
+                    insert(STRIPE_PUSH_TRANSITIONS).values(
+                        push_id=made, step=0, state=State.PLANNED, detail="", recorded_at=self._clock()
+                    )
+                )
+
+    def progress(self, push: Push) -> Progress:
+        """The last transition of the push."""
+        table = STRIPE_PUSH_TRANSITIONS
+        query = select(table).where(table.c.push_id == push.id).order_by(table.c.step.desc()).limit(1)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one()
+        return Progress(row.step, State(row.state), row.stripe_invoice_id, row.detail)
+
+    def move(
+        self, push: Push, after: Progress, state: State, invoice_id: str | None, detail: str = ""
+    ) -> None:
+        """Add the transition that follows `after`, unless another process has moved on already."""
+        values = {
+            "push_id": push.id,
+            "step": after.step + 1,
+            "state": state,
+            "stripe_invoice_id": invoice_id,
+            "detail": detail,
+            "recorded_at": self._clock(),
+        }
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(insert(STRIPE_PUSH_TRANSITIONS).values(values))
+        except IntegrityError:
+            return
+
+    def last_request(self, operation: str, subject: str, batch: int) -> SentRequest | None:
+        """The request of the newest epoch, or None where none was written yet."""
+        table, failures = STRIPE_REQUESTS, STRIPE_REQUEST_FAILURES
+        query = (
+            select(table, failures.c.id.label("failure_id"))
+            .outerjoin(failures)
+            .where(
+                table.c.account == self._account,
+                table.c.operation == operation,
+                table.c.subject == subject,
+                table.c.batch == batch,
+            )
+            .order_by(table.c.epoch.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return SentRequest(
+            key=row.idempotency_key,
+            epoch=row.epoch,
+            parameters=row.parameters,
+            recorded_at=row.recorded_at,
+            failed=row.failure_id is not None,
+        )
+
+    def write_request(
+        self, operation: str, subject: str, batch: int, epoch: int, parameters: str
+    ) -> SentRequest:
+        """Write a request down before it is sent; where another process did, what that one wrote."""
+        values = {
+            "idempotency_key": idempotency_key(self._account, operation, subject, batch, epoch),
+            "account": self._account,
+            "operation": operation,
+            "subject": subject,
+            "batch": batch,
+            "epoch": epoch,
+            "parameters": parameters,
+            "recorded_at": self._clock(),
+        }
+        with writing(self._engine) as connection:
+            _insert_new(connection, STRIPE_REQUESTS, values)
+        written = self.last_request(operation, subject, batch)
+        assert written is not None  # noqa: S101 - it was just written
+        return written
+
+    def write_failure(self, request: SentRequest, failure: str, message: str) -> None:
+        """Note that the request's key can only replay this failure."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                insert(STRIPE_REQUEST_FAILURES).values(
+                    idempotency_key=request.key,
+                    failure=failure,
+                    message=message,
+                    recorded_at=self._clock(),
+                )
+            )
+
+    def stripe_id(self, kind: str, our_key: str) -> str | None:
+        """The Stripe object that stands for ours, or None."""
+        table = STRIPE_OBJECTS
+        query = select(table.c.stripe_id).where(
+            table.c.account == self._account, table.c.kind == kind, table.c.our_key == our_key
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else str(found)
+
+    def remember(self, kind: str, our_key: str, stripe_id: str) -> None:
+        """Map our key to a Stripe object; the first mapping stays."""
+        values = {
+            "account": self._account,
+            "kind": kind,
+            "our_key": our_key,
+            "stripe_id": stripe_id,
+            "recorded_at": self._clock(),
+        }
+        with writing(self._engine) as connection:
+            _insert_new(connection, STRIPE_OBJECTS, values)
+
+
+def _insert_new(connection: Connection, table: Table, values: dict[str, object]) -> int | None:
+    """Insert unless a unique key is taken; the id of the new row where it has one."""
+    make_insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = make_insert(table).values(values).on_conflict_do_nothing()
+    if "id" not in table.c:
+        connection.execute(statement)
+        return None
+    made = connection.execute(statement.returning(table.c.id)).scalar()
+    return None if made is None else int(made)
