@@ -21,13 +21,15 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 _DECODER = msgspec.json.Decoder(LogRecord)
 
 
-class _ReceiptTime(msgspec.Struct, frozen=True):
-    """The one field of a line that the record itself does not have."""
+class BatchPlace(msgspec.Struct, frozen=True):
+    """What a line has besides its record: the batch's own number, the place in it, and an import's receipt time."""
 
-    received_at: int
+    batch: int
+    batch_index: int
+    received_at: int | None = None
 
 
-_RECEIPT_TIME_DECODER = msgspec.json.Decoder(_ReceiptTime)
+_PLACE_DECODER = msgspec.json.Decoder(BatchPlace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Batch:
 
     `received_at` (UTC µs) holds for all records; it is None where an import brought receipt times of its own,
     and then each line of the body carries the field `received_at`. `body` is NDJSON of `LogRecord`, a line
-    per record in offset order, each ended by a line feed.
+    per record in offset order, each ended by a line feed and led by the fields of `BatchPlace`.
     """
 
     first_offset: int
@@ -54,11 +56,17 @@ class Batch:
         """The records in offset order."""
         return (_DECODER.decode(line) for line in self.body.splitlines())
 
+    def places(self) -> tuple[BatchPlace, BatchPlace]:
+        """Batch number, place and receipt time of the first and the last record."""
+        last = self.body[self.body.rfind(b"\n", 0, -1) + 1 :]
+        return _PLACE_DECODER.decode(self.body[: self.body.index(b"\n")]), _PLACE_DECODER.decode(last)
+
     def receipt_times(self) -> list[int]:
         """The receipt time (UTC µs) of each record, in offset order."""
         if self.received_at is not None:
             return [self.received_at] * self.count
-        return [_RECEIPT_TIME_DECODER.decode(line).received_at for line in self.body.splitlines()]
+        places = map(_PLACE_DECODER.decode, self.body.splitlines())
+        return [place.received_at for place in places if place.received_at is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,7 @@ class Queue(Protocol):
             producer: who sent them; kept with the batch.
             records: in the order in which they are to be numbered.
             received_at: only for an import of history: a receipt time (UTC µs) per record, non-decreasing,
-            none
-                before `clock()`, none after the wall clock. Otherwise the queue stamps them itself.
+                none before `clock()`, none after the wall clock. Otherwise the queue stamps them itself.
 
         Raises:
             QueueError: empty or too large, no room in time, or it could not be made durable. Then nothing is

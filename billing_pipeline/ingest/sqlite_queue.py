@@ -1,5 +1,6 @@
 """The durable queue in one SQLite file: the embedded default, for one machine."""
 
+import secrets
 import sqlite3
 import sys
 import threading
@@ -20,6 +21,9 @@ from billing_pipeline.ingest.queue_writer import Advance, Append, QueueWriter
 
 MAX_READ_BYTES = 256 * 1024 * 1024
 """Bodies returned by one read, so that a reader's memory is bounded; the rest comes with the next read."""
+
+BATCH_NUMBER_BITS = 62
+"""Random numbers of this size do not meet among the batches that are ever read together."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -176,9 +180,18 @@ class SqliteQueue:
 
 
 def _body(records: Sequence[LogRecord], received_at: Sequence[int] | None) -> bytes:
-    if received_at is None:
-        return _ENCODER.encode_lines(records)
-    lines = zip(records, received_at, strict=True)
-    return b"".join(
-        _ENCODER.encode(record)[:-1] + b',"received_at":%d}\n' % instant for record, instant in lines
-    )
+    """A line per record, led by the batch's own number and the record's place in it.
+
+    Offsets are given out only when the batch is committed, so a line cannot carry its own. With these two, whoever
+    reads many batches at once finds every record's offset without relying on the order of lines.
+    """
+    batch = secrets.randbits(BATCH_NUMBER_BITS)
+    lines = [
+        b'{"batch":%d,"batch_index":%d,%b' % (batch, index, _ENCODER.encode(record)[1:])
+        for index, record in enumerate(records)
+    ]
+    if received_at is not None:
+        lines = [
+            line[:-1] + b',"received_at":%d}' % instant for line, instant in zip(lines, received_at, strict=True)
+        ]
+    return b"\n".join(lines) + b"\n"

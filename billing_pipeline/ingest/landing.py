@@ -1,0 +1,188 @@
+"""Landing: the queue's records into the append-only raw table, exactly once, by ranges of offsets.
+
+Each landed stretch is one snapshot that carries the offset after it. What has been landed is read from the table
+itself, never from the queue's group: killed between writing and committing, nothing counts; killed between the
+commit and the queue's acknowledgement, the next run goes on behind what is there.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from billing_pipeline.errors import LakeError
+from billing_pipeline.ingest.queue import Batch, Queue
+from billing_pipeline.lake.engine import Engine, Session
+from billing_pipeline.lake.iceberg import LOCK_TIMEOUT_SECONDS, Lake
+from billing_pipeline.metering.calendar import Calendar, days_between
+from billing_pipeline.schemas.table import Column, ColumnType
+from billing_pipeline.schemas.tables import CONTROL, FAULT, PARSED, RAW_USAGE_EVENTS
+
+GROUP = "landing"
+NEXT_OFFSET = "billing.next-offset"
+STRETCH_RECORDS = 1_000_000
+"""Records landed in one snapshot at most: bounds memory and scratch space, also after a day's outage."""
+
+SQL = Path(__file__).parent / "sql"
+
+_BATCH_COLUMNS = (
+    Column("batch", ColumnType.WHOLE, "the batch's own number, on each of its lines"),
+    Column("first_offset", ColumnType.WHOLE, "offset of its first record"),
+    Column("producer", ColumnType.TEXT, "who handed it in"),
+    Column("received_at", ColumnType.WHOLE, "microseconds; null where each line carries its own", nullable=True),
+)
+_DAY_COLUMNS = (
+    Column("day", ColumnType.DAY, "receipt day"),
+    Column("opens_at", ColumnType.WHOLE, "first instant, microseconds"),
+    Column("closes_at", ColumnType.WHOLE, "first instant after it, microseconds"),
+)
+# Instants come as whole microseconds, bytes as text: what JSON can carry.
+_LINE_TYPES = {ColumnType.INSTANT: "BIGINT", ColumnType.BYTES: "VARCHAR"}
+_LINE_COLUMNS = {
+    "batch": "BIGINT",
+    "batch_index": "BIGINT",
+    "received_at": "BIGINT",
+    "kind": "VARCHAR",
+    "payload": "VARCHAR",
+    "payload_base64": "VARCHAR",
+    **{
+        column.name: _LINE_TYPES.get(column.type, str(column.type)) for column in (*PARSED, *CONTROL, *FAULT)
+    },
+}
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What one landing did: the range of offsets, and rows by receipt day."""
+
+    first_offset: int
+    next_offset: int
+    rows: dict[date, int]
+
+
+@dataclass(frozen=True)
+class _Header:
+    batch: int
+    first_offset: int
+    next_offset: int
+    producer: str
+    received_at: int | None
+    first_received_at: int
+    last_received_at: int
+
+
+@dataclass(frozen=True)
+class Lander:
+    """Brings the queue into the lake. Several may be started at once: they take turns."""
+
+    queue: Queue
+    lake: Lake
+    engine: Engine
+    calendar: Calendar
+    stretch_records: int = STRETCH_RECORDS
+
+    def pending(self) -> int:
+        """Records that are in the queue and not yet in the raw table."""
+        return self.queue.next_offset() - self.landed_until()
+
+    def landed_until(self) -> int:
+        """The offset after the last landed record."""
+        return int(self.lake.summary(RAW_USAGE_EVENTS, NEXT_OFFSET) or 0)
+
+    def land(self, progress: Callable[[int], None] | None = None) -> Landed:
+        """Land everything the queue holds now.
+
+        Raises:
+            LakeError: the raw table holds more than the queue, so the two do not belong together.
+            QueueCorruptError: a batch is damaged; everything before it has been landed.
+        """
+        from filelock import FileLock
+
+        lock = self.lake.root / "locks" / "landing.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        rows: dict[date, int] = {}
+        with FileLock(lock, timeout=LOCK_TIMEOUT_SECONDS):
+            first = position = self.landed_until()
+            end = self.queue.next_offset()
+            if first > end:
+                raise LakeError(
+                    f"{RAW_USAGE_EVENTS.name} holds offsets up to {first}, the queue only up to {end}; "
+                    "queue and lake are of different homes: restore the queue, or start a fresh home"
+                )
+            while position < end:
+                position = self._land_stretch(position, end, rows)
+                if progress is not None:
+                    progress(position - first)
+            if self.queue.committed(GROUP) < position:
+                self.queue.commit(GROUP, position)
+        return Landed(first, position, rows)
+
+    def _land_stretch(self, start: int, end: int, rows: dict[date, int]) -> int:
+        """Land up to `stretch_records` records from an offset on; returns the offset after them."""
+        self.engine.scratch.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.engine.scratch)))
+            lines = folder / "records.ndjson"
+            batches = self._spool(lines, start, end)
+            session = stack.enter_context(self.engine.session())
+            files = self._write(session, lines, batches, rows)
+            position = batches[-1].next_offset
+            self.lake.append(RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position)})
+        self.queue.commit(GROUP, position)
+        return position
+
+    def _spool(self, lines: Path, start: int, end: int) -> list[_Header]:
+        """Copy the bodies of a stretch into one file; returns where each batch starts."""
+        headers: list[_Header] = []
+        position = start
+        with lines.open("wb") as file:
+            while position < end and position - start < self.stretch_records:
+                found = self.queue.read_from(position, self.stretch_records - (position - start))
+                for batch in found:
+                    file.write(batch.body)
+                    headers.append(_header(batch))
+                    position = batch.next_offset
+                if not found:
+                    raise LakeError(f"the queue ends at offset {end} but holds no batch at {position}; restore it")
+        return headers
+
+    def _write(
+        self, session: Session, lines: Path, batches: Sequence[_Header], rows: dict[date, int]
+    ) -> list[Path]:
+        session.load_json("records", _LINE_COLUMNS, [lines])
+        session.load("batches", _BATCH_COLUMNS, [(b.batch, b.first_offset, b.producer, b.received_at) for b in batches])
+        first, last = batches[0].first_received_at, batches[-1].last_received_at
+        days = days_between(self.calendar.receipt_day(first), self.calendar.receipt_day(last))
+        entries = [self.calendar.entry(day) for day in days]
+        session.load("days", _DAY_COLUMNS, [(entry.day, entry.opens_at, entry.closes_at) for entry in entries])
+        make = session.define if len(days) == 1 else session.keep
+        make("landed", SQL / "landed.sql")
+        files = []
+        landed = 0
+        for day in days:
+            path = self.lake.new_file(RAW_USAGE_EVENTS)
+            written = session.write(RAW_USAGE_EVENTS, "landed", path, f"receipt_day = DATE '{day}'")
+            if written is not None:
+                files.append(written.path)
+                landed += written.rows
+                rows[day] = rows.get(day, 0) + written.rows
+        expected = batches[-1].next_offset - batches[0].first_offset
+        if landed != expected:
+            raise LakeError(f"{expected} records were to be landed and {landed} were; nothing is committed")
+        return files
+
+
+def _header(batch: Batch) -> _Header:
+    first, last = batch.places()
+    received_at = batch.received_at or 0
+    return _Header(
+        batch=first.batch,
+        first_offset=batch.first_offset,
+        next_offset=batch.next_offset,
+        producer=batch.producer,
+        received_at=batch.received_at,
+        first_received_at=received_at if first.received_at is None else first.received_at,
+        last_received_at=received_at if last.received_at is None else last.received_at,
+    )

@@ -1,0 +1,205 @@
+"""Rated charges: what each customer's invoice period books, from the rollups and what was booked before.
+
+A partition holds the customers whose invoice period ends on its day. A customer with usage that cannot be priced is
+listed among the blocked invoices instead; nobody else is touched by that.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from functools import cache
+from itertools import chain, groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from billing_pipeline.contract.registry import Registry
+from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
+from billing_pipeline.invoicing.invoice_periods import InvoicePeriod, customers_ending, invoice_periods
+from billing_pipeline.invoicing.lines import InvoiceLine, invoice_lines
+from billing_pipeline.lake.engine import Session
+from billing_pipeline.metering.registry_relations import registry_until
+from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
+from billing_pipeline.rating.adjustments import rate_invoice
+from billing_pipeline.rating.charges import LineKey, MeteredQuantity
+from billing_pipeline.rating.periods import period_start
+from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey, Table
+from billing_pipeline.schemas.tables import (
+    BLOCKED_INVOICES,
+    INVOICE_LINES,
+    RATED_CHARGES,
+    REGISTRY_CHANGES,
+    UNMETERED_USAGE,
+    USAGE_ROLLUPS,
+)
+
+SQL = Path(__file__).parent / "sql"
+INVOICED_COLUMNS = (Column("customer_id", ColumnType.TEXT, "whose period ends"),)
+
+Row = tuple[Any, ...]
+
+
+def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
+    """Make the partitions of rated charges and blocked invoices of some days, in their order.
+
+    A later period's adjustments need the earlier one's bookings, so a day that ends a period is committed before
+    the next one is rated.
+    """
+    tables = (USAGE_ROLLUPS, UNMETERED_USAGE, REGISTRY_CHANGES)
+    read = {table.name: workshop.lake.snapshot(table) for table in tables}
+    result = StageResult((), read, {})
+    drafts = _drafts(workshop)
+    for day in sorted(days):
+        with workshop.engine.session() as session:
+            rated, blocked = _rate_day(workshop, session, day)
+            drafts[0].write_rows(session, rated, PartitionKey(day))
+            drafts[1].write_rows(session, blocked, PartitionKey(day))
+        if rated or blocked:
+            result = result.then(finish(drafts, read))
+            drafts = _drafts(workshop)
+    return result.then(finish(drafts, read))
+
+
+def list_invoice_lines(workshop: Workshop, days: Sequence[date]) -> StageResult:
+    """Make the partitions of invoice lines of some days."""
+    draft = Draft(workshop, INVOICE_LINES)
+    read = {RATED_CHARGES.name: workshop.lake.snapshot(RATED_CHARGES)}
+    with workshop.engine.session() as session:
+        scan(workshop, session, "charges", RATED_CHARGES, days)
+        session.define("invoice_lines", SQL / "invoice_lines.sql")
+        for day in days:
+            draft.write(session, "invoice_lines", PartitionKey(day), f"period_end_day = DATE '{day}'")
+    return finish((draft,), read)
+
+
+def _drafts(workshop: Workshop) -> tuple[Draft, Draft]:
+    return Draft(workshop, RATED_CHARGES), Draft(workshop, BLOCKED_INVOICES)
+
+
+def _rate_day(workshop: Workshop, session: Session, day: date) -> tuple[list[Row], list[Row]]:
+    """Rows of rated charges and of blocked invoices of one day."""
+    registry = registry_until(workshop, session, day)
+    ending = customers_ending(registry, day)
+    if not ending:
+        return [], []
+    after = day + timedelta(days=1)
+    first = min(period_start(day, registry.anchor_day(customer_id)) for customer_id in ending)
+    for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
+        _scan_between(workshop, session, name, table, first, after)
+    for name, table in (("blocked", BLOCKED_INVOICES), ("charged", RATED_CHARGES)):
+        _scan_between(workshop, session, name, table, date.min, day)
+    postings = session.rows((SQL / "postings.sql").read_text("utf-8"))
+    unsettled = session.rows((SQL / "unsettled.sql").read_text("utf-8"))
+    periods = invoice_periods(registry, day, postings, unsettled)  # type: ignore[arg-type]  # rows as declared
+    if not periods:
+        return [], []
+    earliest = min(chain.from_iterable(period.usage_periods for period in periods))
+    for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
+        _scan_between(workshop, session, name, table, earliest, after)
+    session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
+    return _rate_periods(workshop, session, periods, {day: registry})
+
+
+def _rate_periods(
+    workshop: Workshop, session: Session, periods: Sequence[InvoicePeriod], registries: dict[date, Registry]
+) -> tuple[list[Row], list[Row]]:
+    usage = _usage(session)
+    booked = _booked(session)
+    unmetered = _unmetered(session)
+
+    @cache
+    def known_at(end: date) -> Registry:
+        return registries.get(end) or registry_until(workshop, session, end)
+
+    rated: list[Row] = []
+    blocked: list[Row] = []
+    for period in periods:
+
+        def plan_in_force(usage_day: date, period: InvoicePeriod = period) -> str | None:
+            # What was known when the usage period closed decides its plan; later changes need a re-rating.
+            known = known_at(min(period.end_of(period.usage_period(usage_day)), period.end))
+            return known.plan_in_force(period.customer_id, usage_day)
+
+        quantities = _by_usage_period(period, usage.get(period.customer_id, []))
+        mine = {key: minor for key, minor in booked.items() if key.customer_id == period.customer_id}
+        rating = rate_invoice(period.customer_id, quantities, mine, workshop.books, plan_in_force)
+        faults = [("unpriced_usage", each.usage_period, each.message) for each in rating.unpriced]
+        faults += [
+            ("unmetered_usage", period.usage_period(row[1]), _unmetered_message(row))
+            for row in unmetered.get(period.customer_id, [])
+            if period.usage_period(row[1]) in period.usage_periods
+        ]
+        if faults:
+            blocked += [
+                (period.end, period.start, period.customer_id, code, usage_period, message)
+                for code, usage_period, message in sorted(faults)
+            ]
+            continue
+        proofs = {start: usage_evidence(rows, plan_in_force) for start, rows in quantities.items()}
+
+        def evidence(key: LineKey, proofs: Mapping[date, Mapping[EvidenceKey, str]] = proofs) -> str:
+            return proofs.get(key.usage_period, {}).get(EvidenceKey.of(key), "")
+
+        lines = invoice_lines(period.start, rating.bookings, workshop.books, evidence)
+        rated += [_charge_row(period, line) for line in lines]
+    return rated, blocked
+
+
+def _usage(session: Session) -> dict[str, list[MeteredQuantity]]:
+    session.define("period_usage", SQL / "period_usage.sql")
+    rows = _stream(session, "SELECT * FROM period_usage ORDER BY customer_id")
+    return {
+        customer_id: [MeteredQuantity(*row) for row in group] for customer_id, group in groupby(rows, itemgetter(0))
+    }
+
+
+def _booked(session: Session) -> dict[LineKey, int]:
+    session.define("booked", SQL / "booked.sql")
+    columns = "customer_id, project_id, usage_period, plan, charge, meter, dimensions, rule_version, currency"
+    rows = _stream(session, f"SELECT {columns}, booked_minor FROM booked")
+    return {LineKey(*row[:-1]): row[-1] for row in rows}
+
+
+def _unmetered(session: Session) -> dict[str, list[Row]]:
+    rows = _stream(
+        session,
+        "SELECT customer_id, usage_day, project_id, unit, dimensions, rule_version, quantity FROM unmetered "
+        "ORDER BY ALL",
+    )
+    return {customer_id: list(group) for customer_id, group in groupby(rows, itemgetter(0))}
+
+
+def _unmetered_message(row: Row) -> str:
+    _, usage_day, project_id, unit, dimensions, rule_version, quantity = row
+    return (
+        f"{quantity:f} {unit} of project {project_id} on {usage_day} {dimensions} is taken by no meter of rule version "
+        f"{rule_version}; add a meter that takes it"
+    )
+
+
+def _by_usage_period(period: InvoicePeriod, rows: Sequence[MeteredQuantity]) -> dict[date, list[MeteredQuantity]]:
+    found: dict[date, list[MeteredQuantity]] = {start: [] for start in period.usage_periods}
+    for row in rows:
+        start = period.usage_period(row.usage_day)
+        if start in found:
+            found[start].append(row)
+    return found
+
+
+def _charge_row(period: InvoicePeriod, line: InvoiceLine) -> Row:
+    key = line.key
+    whole = line.amount_minor + line.booked_before_minor
+    return (
+        *(period.end, period.start, key.customer_id, key.project_id, key.plan, key.charge, key.meter, line.unit),
+        *(key.dimensions, key.rule_version, key.usage_period, line.quantity, line.amount, whole),
+        *(line.booked_before_minor, key.currency, line.line_id, line.evidence_digest, line.description, line.tiers),
+    )
+
+
+def _scan_between(workshop: Workshop, session: Session, name: str, table: Table, first: date, until: date) -> None:
+    """Name a relation over the partitions from a day up to, and without, another one."""
+    files = workshop.lake.files(table)
+    session.scan(name, table, [file.path for file in files if first <= file.key.day < until])
+
+
+def _stream(session: Session, query: str) -> Iterator[Row]:
+    return chain.from_iterable(session.chunks(query))

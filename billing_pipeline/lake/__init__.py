@@ -1,0 +1,1 @@
+"""Where tables live (Apache Iceberg) and what computes over them (DuckDB)."""

@@ -1,0 +1,144 @@
+"""The embedded compute engine: DuckDB in memory over the lake's files, bounded memory, spilling to disk."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billing_pipeline.lake.engine import WrittenFile
+from billing_pipeline.schemas.table import Column, Table
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880"
+CHUNK_ROWS = 50_000
+JSON_OBJECT_BYTES = 1 << 20
+
+
+class DuckDBSession:
+    """Relations, statements and files on one DuckDB connection."""
+
+    def __init__(self, connection: "DuckDBPyConnection") -> None:
+        self._connection = connection
+
+    def scan(self, name: str, table: Table, paths: Sequence[str]) -> None:
+        """See `Session.scan`."""
+        if paths:
+            columns = ", ".join(f"{_quoted(column.name)}" for column in table.columns)
+            source = f"SELECT {columns} FROM read_parquet({_text_list(paths)})"
+        else:
+            source = _empty(table.columns)
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS {source}")
+
+    def load(self, name: str, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
+        """See `Session.load`."""
+        declared = ", ".join(f"{_quoted(column.name)} {column.type}" for column in columns)
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_quoted(name)} ({declared})")
+        values = [[row[position] for row in taken] for position in range(len(columns))] if (taken := list(rows)) else []
+        if values:
+            import pyarrow as pa
+
+            arrow = pa.table({column.name: pa.array(value) for column, value in zip(columns, values, strict=True)})
+            self._connection.register("_loaded", arrow)
+            self._connection.execute(f"INSERT INTO {_quoted(name)} SELECT * FROM _loaded")
+            self._connection.unregister("_loaded")
+
+    def load_json(self, name: str, columns: dict[str, str], paths: Sequence[Path]) -> None:
+        """See `Session.load_json`."""
+        declared = ", ".join(f"{_quoted(column)}: '{kind}'" for column, kind in columns.items())
+        self._connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS SELECT * FROM read_json("
+            f"{_text_list([str(path) for path in paths])}, format='newline_delimited', "
+            f"maximum_object_size={JSON_OBJECT_BYTES}, columns={{{declared}}})"
+        )
+
+    def define(self, name: str, statement: Path) -> None:
+        """See `Session.define`."""
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS {_sql(statement)}")
+
+    def keep(self, name: str, statement: Path) -> None:
+        """See `Session.keep`."""
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_quoted(name)} AS {_sql(statement)}")
+
+    def write(self, table: Table, relation: str, path: Path, where: str = "true") -> WrittenFile | None:
+        """See `Session.write`."""
+        columns = ", ".join(f"CAST({_quoted(c.name)} AS {c.type}) AS {_quoted(c.name)}" for c in table.columns)
+        order = ", ".join(f"{_quoted(name)} ASC NULLS FIRST" for name in table.order_by)
+        # What is appended is never compared by its bytes: it keeps the order it came in, without a sort.
+        ordered = "" if table.append_only else f" ORDER BY {order}"
+        copied = self._connection.execute(
+            f"COPY (SELECT {columns} FROM {_quoted(relation)} WHERE {where}{ordered}) "
+            f"TO {_text(str(path))} ({PARQUET})"
+        ).fetchone()
+        rows = 0 if copied is None else int(copied[0])
+        if rows == 0:
+            path.unlink(missing_ok=True)
+            return None
+        return WrittenFile(path, rows)
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """See `Session.rows`."""
+        return self._connection.execute(query).fetchall()
+
+    def chunks(self, query: str) -> Iterator[list[tuple[object, ...]]]:
+        """See `Session.chunks`."""
+        result = self._connection.execute(query)
+        while chunk := result.fetchmany(CHUNK_ROWS):
+            yield chunk
+
+
+@dataclass(frozen=True)
+class DuckDBEngine:
+    """Opens DuckDB sessions by `connect`, which gives a connection and takes it back."""
+
+    connect: Callable[[], AbstractContextManager["DuckDBPyConnection"]]
+    memory_limit_mb: int
+    threads: int
+    scratch: Path
+
+    @contextmanager
+    def session(self) -> Iterator[DuckDBSession]:
+        """A session in UTC with bounded memory; extensions are never fetched at run time."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with self.connect() as connection:
+            connection.execute(
+                f"SET TimeZone = 'UTC'; SET memory_limit = '{self.memory_limit_mb}MB'; SET threads = {self.threads}; "
+                f"SET temp_directory = {_text(str(self.scratch))}; SET enable_progress_bar = false; "
+                "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
+            )
+            yield DuckDBSession(connection)
+
+
+@contextmanager
+def in_memory() -> "Iterator[DuckDBPyConnection]":
+    """A fresh in-memory connection, closed at the end."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _empty(columns: Sequence[Column]) -> str:
+    nulls = ", ".join(f"CAST(NULL AS {column.type}) AS {_quoted(column.name)}" for column in columns)
+    return f"SELECT {nulls} WHERE false"
+
+
+def _sql(statement: Path) -> str:
+    return statement.read_text("utf-8").rstrip().rstrip(";")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _text_list(values: Sequence[str]) -> str:
+    return "[" + ", ".join(_text(value) for value in values) + "]"

@@ -1,0 +1,60 @@
+"""The port to a compute engine: relations over the lake's files, SQL statements, Parquet files out.
+
+A statement is a named `.sql` file that selects from relations by their names. DuckDB is the embedded default
+(`duckdb_engine.py`); whatever else implements `Session` gives the same rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from billing_pipeline.schemas.table import Column, Table
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A Parquet file that was written and waits for its commit."""
+
+    path: Path
+    rows: int
+
+
+class Session(Protocol):
+    """One connection's worth of work: relations live until it ends. Time zone UTC, memory bounded."""
+
+    def scan(self, name: str, table: Table, paths: Sequence[str]) -> None:
+        """Name a relation over data files of a table; no files give an empty relation of the same types."""
+
+    def load(self, name: str, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
+        """Name a relation of a few rows from Python, in the given types."""
+
+    def load_json(self, name: str, columns: dict[str, str], paths: Sequence[Path]) -> None:
+        """Name a relation over newline-delimited JSON files with declared columns; it is parsed when read."""
+
+    def define(self, name: str, statement: Path) -> None:
+        """Name what a statement selects; it is computed whenever it is read."""
+
+    def keep(self, name: str, statement: Path) -> None:
+        """Compute what a statement selects now, once, and name it."""
+
+    def write(self, table: Table, relation: str, path: Path, where: str = "true") -> WrittenFile | None:
+        """Write the table's columns of a relation in the table's order; None, and no file, where no row is left."""
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """The result of a query, for few rows."""
+
+    def chunks(self, query: str) -> Iterable[list[tuple[object, ...]]]:
+        """The result of a query in bounded chunks, for many rows; take them all before the next call."""
+
+
+class Engine(Protocol):
+    """Opens sessions."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for what is needed only while a session lasts."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """A session; closing it gives back its memory and removes what it spilled."""

@@ -1,0 +1,272 @@
+"""The lake: Iceberg tables on disk. Compute engines write Parquet files; the lake commits them, atomically.
+
+Readers take the file list of the current snapshot; a partition is replaced by its key in one transaction, also by
+nothing. Writers of one table take turns by a file lock, which is faster than optimistic retries and never loses.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billing_pipeline.errors import LakeError
+from billing_pipeline.schemas.table import ColumnType, PartitionKey, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.table import Table as IcebergTable
+
+NAMESPACE = "billing"
+LOCK_TIMEOUT_SECONDS = 120
+SNAPSHOTS_KEPT = 100
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table's current snapshot."""
+
+    path: str
+    key: PartitionKey
+    rows: int
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A finished commit: the snapshot it was made on and the one it made (None: an empty table)."""
+
+    read_snapshot: int | None
+    written_snapshot: int | None
+
+
+class Lake:
+    """All tables under one directory, with an SQL catalog beside them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._catalog: Catalog | None = None
+
+    def files(self, table: Table, days: Iterable[date] | None = None) -> list[DataFile]:
+        """The files of the current snapshot, sorted by partition and path; of some days only where they are given.
+
+        `days` are values of the first partition column; an empty collection gives no files.
+        """
+        iceberg = self._table(table)
+        if iceberg.current_snapshot() is None:
+            return []
+        wanted = None if days is None else set(days)
+        if wanted is not None and not wanted:
+            return []
+        scan = iceberg.scan() if wanted is None else iceberg.scan(row_filter=_between(table, wanted))
+        found = []
+        for task in scan.plan_files():
+            key = _key(tuple(task.file.partition))
+            if wanted is None or key.day in wanted:
+                found.append(DataFile(_local(task.file.file_path), key, task.file.record_count))
+        return sorted(found, key=lambda file: (str(file.key), file.path))
+
+    def snapshot(self, table: Table) -> int | None:
+        """Id of the current snapshot; None while the table is empty."""
+        current = self._table(table).current_snapshot()
+        return None if current is None else current.snapshot_id
+
+    def summary(self, table: Table, name: str) -> str | None:
+        """A property that the latest commit of the table recorded."""
+        current = self._table(table).current_snapshot()
+        if current is None or current.summary is None:
+            return None
+        return current.summary.additional_properties.get(name)
+
+    def new_file(self, table: Table) -> Path:
+        """A path for a new data file; it counts for nothing until it is committed."""
+        folder = self.root / NAMESPACE / table.name / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{uuid.uuid4().hex}.parquet"
+
+    def replace(self, table: Table, keys: Sequence[PartitionKey], files: Sequence[Path]) -> Commit:
+        """Replace exactly these partitions by exactly these files, in one transaction.
+
+        Raises:
+            LakeError: the table is append-only, or its lock was not to be had.
+        """
+        if table.append_only:
+            raise LakeError(f"{table.name} is append-only; its partitions are never replaced")
+        with self._locked(table) as iceberg:
+            before = iceberg.current_snapshot()
+            days = {key.day for key in keys}
+            occupied = self.files(table, days) if before is not None else []
+            stale = sorted({file.key for file in occupied} & set(keys), key=str)
+            if not stale and not files:
+                return Commit(_id(before), _id(before))
+            with iceberg.transaction() as transaction:
+                if stale:
+                    transaction.delete(_any_of(table, stale))
+                if files:
+                    transaction.add_files([str(path) for path in files], check_duplicate_files=False)
+            _expire(iceberg)
+            return Commit(_id(before), _id(iceberg.current_snapshot()))
+
+    def append(self, table: Table, files: Sequence[Path], properties: Mapping[str, str]) -> Commit:
+        """Append files in one snapshot that carries these properties; nothing existing is touched."""
+        with self._locked(table) as iceberg:
+            before = iceberg.current_snapshot()
+            iceberg.add_files(
+                [str(path) for path in files],
+                snapshot_properties=dict(properties),
+                check_duplicate_files=False,
+            )
+            return Commit(_id(before), _id(iceberg.current_snapshot()))
+
+    @contextmanager
+    def _locked(self, table: Table) -> "Iterator[IcebergTable]":
+        from filelock import FileLock, Timeout
+
+        self._table(table)
+        path = self.root / "locks" / f"{table.name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path, timeout=LOCK_TIMEOUT_SECONDS):
+                yield self._table(table)
+        except Timeout as error:
+            raise LakeError(
+                f"{table.name} has been written by another process for {LOCK_TIMEOUT_SECONDS} s "
+                f"(lock file {path}); wait for it to end, or stop it, and run again"
+            ) from error
+
+    def _table(self, table: Table) -> "IcebergTable":
+        from pyiceberg.exceptions import NoSuchTableError
+
+        catalog = self._open()
+        try:
+            return catalog.load_table(f"{NAMESPACE}.{table.name}")
+        except NoSuchTableError:
+            return _create(catalog, table)
+
+    def _open(self) -> "Catalog":
+        if self._catalog is None:
+            from pyiceberg.catalog.sql import SqlCatalog
+
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._catalog = SqlCatalog(
+                "lake",
+                uri=f"sqlite:///{self.root / 'catalog.sqlite'}?timeout=60",
+                warehouse=f"file://{self.root}",
+                init_catalog_tables="true",
+            )
+            from filelock import FileLock
+
+            with FileLock(self.root / "catalog.lock", timeout=LOCK_TIMEOUT_SECONDS):
+                self._catalog.create_namespace_if_not_exists(NAMESPACE)
+        return self._catalog
+
+
+def _create(catalog: "Catalog", table: Table) -> "IcebergTable":
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.schema import Schema
+    from pyiceberg.table.name_mapping import create_mapping_from_schema
+    from pyiceberg.transforms import IdentityTransform
+    from pyiceberg.types import NestedField
+
+    # No column is `required`: files of a compute engine declare all columns nullable, and the pandera schema of
+    # the table is where a missing value is found.
+    schema = Schema(
+        *(
+            NestedField(number, column.name, _iceberg_type(column.type), required=False, doc=column.description)
+            for number, column in enumerate(table.columns, 1)
+        )
+    )
+    spec = PartitionSpec(
+        *(
+            PartitionField(schema.find_field(name).field_id, 1000 + number, IdentityTransform(), name)
+            for number, name in enumerate(table.partition_by)
+        )
+    )
+    properties = {
+        "schema.name-mapping.default": create_mapping_from_schema(schema).model_dump_json(),
+        "commit.manifest-merge.enabled": "true",
+        "commit.manifest.min-count-to-merge": "10",
+        "write.metadata.delete-after-commit.enabled": "true",
+        "write.metadata.previous-versions-max": "20",
+        "comment": table.description,
+        # Statistics of partition values in full: cut ones would turn a metadata-only delete into a rewrite.
+        **{f"write.metadata.metrics.column.{name}": "full" for name in table.partition_by},
+    }
+    return catalog.create_table_if_not_exists(
+        f"{NAMESPACE}.{table.name}", schema, partition_spec=spec, properties=properties
+    )
+
+
+def _iceberg_type(kind: ColumnType) -> "object":
+    from pyiceberg import types
+
+    return {
+        ColumnType.DAY: types.DateType(),
+        ColumnType.INSTANT: types.TimestamptzType(),
+        ColumnType.TEXT: types.StringType(),
+        ColumnType.WHOLE: types.LongType(),
+        ColumnType.QUANTITY: types.DecimalType(38, 9),
+        ColumnType.AMOUNT: types.DecimalType(38, 24),
+        ColumnType.FLAG: types.BooleanType(),
+        ColumnType.BYTES: types.BinaryType(),
+    }[kind]
+
+
+def _expire(iceberg: "IcebergTable") -> None:
+    """Forget the oldest snapshots that no tag keeps: a commit's cost grows with the snapshots kept."""
+    snapshots = sorted(iceberg.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)
+    kept = {reference.snapshot_id for reference in iceberg.metadata.refs.values()}
+    surplus = [s.snapshot_id for s in snapshots[:-SNAPSHOTS_KEPT] if s.snapshot_id not in kept]
+    if surplus:
+        iceberg.maintenance.expire_snapshots().by_ids(surplus).commit()
+
+
+def _between(table: Table, days: set[date]) -> "BooleanExpression":
+    from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
+
+    column = table.partition_by[0]
+    return And(
+        GreaterThanOrEqual(column, min(days).isoformat()),  # type: ignore[arg-type, misc]  # pyiceberg's
+        LessThanOrEqual(column, max(days).isoformat()),  # type: ignore[arg-type, misc]  # stubs know no str term
+    )
+
+
+def _any_of(table: Table, keys: Sequence[PartitionKey]) -> "BooleanExpression":
+    from pyiceberg.expressions import And, EqualTo, In, Or
+
+    day_column = table.partition_by[0]
+    if len(table.partition_by) == 1:
+        return In(day_column, [key.day.isoformat() for key in keys])  # type: ignore[arg-type, misc]  # as above
+    by_version: dict[str | None, list[PartitionKey]] = {}
+    for key in keys:
+        by_version.setdefault(key.rule_version, []).append(key)
+    parts = [
+        And(
+            In(day_column, [key.day.isoformat() for key in of_version]),  # type: ignore[arg-type, misc]  # as above
+            EqualTo(table.partition_by[1], version),  # type: ignore[arg-type, misc]  # as above
+        )
+        for version, of_version in by_version.items()
+    ]
+    return parts[0] if len(parts) == 1 else Or(*parts)
+
+
+def _key(values: tuple[object, ...]) -> PartitionKey:
+    day = values[0]
+    if isinstance(day, int):
+        day = date.fromordinal(_EPOCH.toordinal() + day)
+    if not isinstance(day, date):
+        raise LakeError(f"a data file has no partition day ({values!r}); it was not written by this pipeline")
+    return PartitionKey(day, str(values[1]) if len(values) > 1 else None)
+
+
+def _local(path: str) -> str:
+    return path.removeprefix("file://")
+
+
+def _id(snapshot: object | None) -> int | None:
+    return None if snapshot is None else int(snapshot.snapshot_id)  # type: ignore[attr-defined]  # any snapshot

@@ -1,0 +1,38 @@
+-- Records that keep the contract and refer to known customers, projects, units and rules.
+-- A correction has no usage day of its own: it is booked on the day of what it corrects.
+SELECT
+    receipt_day,
+    CASE WHEN kind = 'usage' THEN greatest(usage_day, receipt_day) END AS posting_day,
+    CASE WHEN kind = 'usage' THEN usage_day END AS usage_day,
+    queue_offset,
+    received_at,
+    kind,
+    source,
+    id,
+    customer_id,
+    project_id,
+    user_id,
+    occurred_at,
+    emitted_at,
+    unit,
+    quantity,
+    dimensions,
+    correlation_id,
+    session_id,
+    parent_id,
+    step,
+    billable,
+    reason_code,
+    schema_version,
+    CASE WHEN kind = 'usage' THEN rule_version END AS rule_version,
+    payload_digest,
+    key_hash,
+    allocations,
+    corrects_source,
+    corrects_id,
+    action,
+    quantity_delta,
+    replacement,
+    note
+FROM classified
+WHERE rejected_as IS NULL

@@ -1,0 +1,124 @@
+"""What every stage of the pipeline needs, and what it tells when it is done."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+from billing_pipeline.contract.registry import RegistryChange
+from billing_pipeline.lake.content_hash import file_hash, row_hash
+from billing_pipeline.lake.engine import Engine, Session
+from billing_pipeline.lake.iceberg import Lake
+from billing_pipeline.metering.calendar import Calendar
+from billing_pipeline.rating.rule_book import RuleBooks
+from billing_pipeline.schemas.table import PartitionKey, Table
+
+SQL = Path(__file__).parent / "sql"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The lake, a compute engine, the rules and the registry's seed: all that a stage works with."""
+
+    lake: Lake
+    engine: Engine
+    books: RuleBooks
+    calendar: Calendar
+    seed: tuple[RegistryChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition as a stage left it."""
+
+    table: str
+    key: PartitionKey
+    rows: int
+    content_hash: str
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """The partitions a stage wrote, and the snapshots it read and wrote, by table."""
+
+    partitions: tuple[Partition, ...]
+    snapshots_read: dict[str, int | None]
+    snapshots_written: dict[str, int | None]
+
+    def then(self, later: "StageResult") -> "StageResult":
+        """This and what was done after it, as one."""
+        return StageResult(
+            (*self.partitions, *later.partitions),
+            self.snapshots_read | later.snapshots_read,
+            self.snapshots_written | later.snapshots_written,
+        )
+
+
+@dataclass
+class Draft:
+    """Files of one table that wait for their common commit.
+
+    All partitions of a run are committed together: a reader sees all of them or none.
+    """
+
+    workshop: Workshop
+    table: Table
+    files: list[Path] = field(default_factory=list)
+    partitions: list[Partition] = field(default_factory=list)
+
+    def write(
+        self, session: Session, relation: str, key: PartitionKey, where: str = "true", counts: dict[str, int] | None = None
+    ) -> list[str]:
+        """Write one partition from a relation; returns the paths written (none for an empty partition)."""
+        path = self.workshop.lake.new_file(self.table)
+        written = session.write(self.table, relation, path, where)
+        rows = 0 if written is None else written.rows
+        paths = [] if written is None else [str(written.path)]
+        if self.table.hash_rows:
+            digest = row_hash(session, self.table, paths)
+        else:
+            digest = file_hash(path for path in map(Path, paths))
+        self.files += [Path(path) for path in paths]
+        self.partitions.append(Partition(self.table.name, key, rows, digest, counts or {}))
+        return paths
+
+    def write_rows(self, session: Session, rows: Sequence[Sequence[object]], key: PartitionKey) -> None:
+        """Write one partition from rows in the order of the table's columns."""
+        session.load("_rows", self.table.columns, rows)
+        self.write(session, "_rows", key)
+
+    def commit(self) -> int | None:
+        """Replace the drafted partitions in the lake; returns the new snapshot."""
+        keys = [partition.key for partition in self.partitions]
+        return self.workshop.lake.replace(self.table, keys, self.files).written_snapshot
+
+
+def finish(drafts: Iterable[Draft], read: dict[str, int | None]) -> StageResult:
+    """Commit the drafts in order and say what was done."""
+    partitions: list[Partition] = []
+    written: dict[str, int | None] = {}
+    for draft in drafts:
+        written[draft.table.name] = draft.commit()
+        partitions += draft.partitions
+    return StageResult(tuple(partitions), read, written)
+
+
+def scan(
+    workshop: Workshop, session: Session, name: str, table: Table, days: Iterable[date] | None = None
+) -> list[str]:
+    """Name a relation over some days of a table (all of them by default); returns its files."""
+    paths = [file.path for file in workshop.lake.files(table, days)]
+    session.scan(name, table, paths)
+    return paths
+
+
+def days_of(keys: Sequence[PartitionKey]) -> list[date]:
+    """The days of some partitions, sorted, each once."""
+    return sorted({key.day for key in keys})
+
+
+def receipt_days_for(workshop: Workshop, posting_days: Sequence[date]) -> list[date]:
+    """The receipt days that can hold usage of these posting days."""
+    back = workshop.calendar.lookback_days()
+    return sorted({day - timedelta(days=before) for day in posting_days for before in range(back + 1)})

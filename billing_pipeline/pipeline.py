@@ -1,0 +1,151 @@
+"""The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from billing_pipeline.contract.instants import microseconds_of
+from billing_pipeline.contract.registry import RegistryChange
+from billing_pipeline.contract.registry_seed import load_seed
+from billing_pipeline.errors import SettingsError
+from billing_pipeline.ingest.landing import Lander
+from billing_pipeline.ingest.sqlite_queue import SqliteQueue
+from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
+from billing_pipeline.lake.iceberg import Lake
+from billing_pipeline.metering.calendar import Calendar, CloseTerms
+from billing_pipeline.metering.stage import StageResult, Workshop
+from billing_pipeline.rating.rule_book import RuleBooks
+from billing_pipeline.rating.rule_book_yaml import load_rule_books
+from billing_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from sqlalchemy import Engine
+
+Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
+
+
+class Pipeline:
+    """Queue, lake, compute engine, rules, registry and control database of one company."""
+
+    def __init__(self, settings: Settings, connect: Connect = in_memory) -> None:
+        self.settings = settings
+        self._connect = connect
+
+    @cached_property
+    def books(self) -> RuleBooks:
+        """All rule books.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        books = load_rule_books(self.settings.rule_books_path)
+        if not len(books):
+            raise SettingsError(f"{self.settings.rule_books_path} holds no rule book; put one YAML file there")
+        return books
+
+    @cached_property
+    def seed(self) -> tuple[RegistryChange, ...]:
+        """The registry seed: what was registered before the first record."""
+        path = self.settings.registry_path
+        return tuple(load_seed(path)) if path.is_file() else ()
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """Which day a record belongs to, under the close policies of the rule books."""
+        return calendar_of(self.books)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The tables."""
+        return Lake(self.settings.lake_path)
+
+    @cached_property
+    def engine(self) -> DuckDBEngine:
+        """What computes over them."""
+        settings = self.settings
+        return DuckDBEngine(self._connect, settings.memory_limit_mb, settings.threads, settings.scratch_path)
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """What the stages of the pipeline work with."""
+        return Workshop(self.lake, self.engine, self.books, self.calendar, self.seed)
+
+    @cached_property
+    def control(self) -> "Engine":
+        """The control database, migrated to head."""
+        from billing_pipeline.control.database import open_control
+
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        return open_control(self.settings.control_url)
+
+    def queue(self) -> SqliteQueue:
+        """The durable queue; close it (or use it as a context manager) to let the next writer in."""
+        self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteQueue(self.settings.queue_path)
+
+    def lander(self, queue: SqliteQueue) -> Lander:
+        """What brings the queue into the lake."""
+        return Lander(queue, self.lake, self.engine, self.calendar)
+
+    def use_rules(self) -> dict[str, str]:
+        """Record that these rule books are used; returns their hashes by version.
+
+        Raises:
+            RuleBookChangedError: one of them was used before with other content.
+        """
+        from billing_pipeline.control.rule_book_uses import check_and_record
+
+        hashes = {book.version: book.content_hash for book in self.books}
+        check_and_record(self.control, hashes)
+        return hashes
+
+    def record(self, result: StageResult, *, watermark: int, run_id: str) -> None:
+        """Keep what a stage wrote: content hashes, snapshots, the watermark and the rules they were made under."""
+        from billing_pipeline.control.clock import now_us
+        from billing_pipeline.control.partition_records import PartitionRecord, record
+
+        hashes = self.use_rules()
+        moment = now_us()
+        record(
+            self.control,
+            [
+                PartitionRecord(
+                    table_name=partition.table,
+                    partition_key=str(partition.key),
+                    content_hash=partition.content_hash,
+                    row_count=partition.rows,
+                    snapshot_id=str(result.snapshots_written.get(partition.table)),
+                    watermark=watermark,
+                    closed=watermark >= self.calendar.close(partition.key.day),
+                    rule_books=hashes,
+                    recorded_at=moment,
+                    run_id=run_id,
+                )
+                for partition in result.partitions
+            ],
+        )
+
+    def closed_days(self, table_name: str) -> Iterable[date]:
+        """The days whose partition of a table was made after the day had closed, so that it can no longer change."""
+        from billing_pipeline.control.partition_records import latest
+
+        records = latest(self.control, table_name).items()
+        return {date.fromisoformat(key[:10]) for key, found in records if found.closed}
+
+
+def calendar_of(books: RuleBooks) -> Calendar:
+    """The calendar under the close policies of some rule books."""
+    return Calendar(
+        [
+            CloseTerms(
+                effective_from=microseconds_of(book.effective_from),
+                grace_minutes=book.close_policy.grace_minutes,
+                late_window_days=book.close_policy.late_window_days,
+                rejects_late=book.close_policy.late_policy == "reject",
+            )
+            for book in books
+        ]
+    )

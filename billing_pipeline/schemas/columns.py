@@ -1,0 +1,84 @@
+"""Every column that stands in more than one table, described once."""
+
+from dataclasses import replace
+
+from billing_pipeline.schemas.table import Column, ColumnType
+
+DAY, INSTANT, TEXT, WHOLE = ColumnType.DAY, ColumnType.INSTANT, ColumnType.TEXT, ColumnType.WHOLE
+QUANTITY, AMOUNT, FLAG, BYTES = ColumnType.QUANTITY, ColumnType.AMOUNT, ColumnType.FLAG, ColumnType.BYTES
+
+RECEIPT = (
+    Column("receipt_day", DAY, "First day not yet closed when the record was received; the partition."),
+    Column("queue_offset", WHOLE, "Place in the log: dense, from 0, never reused.", at_least=0),
+    Column("received_at", INSTANT, "When the record was durably accepted (UTC, microseconds)."),
+)
+
+PARSED = (
+    Column("source", TEXT, "The producer; with `id` the identity of the event.", nullable=True, max_length=256),
+    Column("id", TEXT, "The producer's id of the event.", nullable=True, max_length=128),
+    Column("schema_version", WHOLE, "Version of the event contract the record came in.", nullable=True),
+    Column("payload_digest", BYTES, "128 bits over the canonical form; equal digests are the same event.", True),
+    Column("key_hash", WHOLE, "First 64 bits of MD5 over source, NUL, id (signed).", nullable=True),
+    Column("occurred_at", INSTANT, "When the action happened (UTC, microseconds).", nullable=True),
+    Column("emitted_at", INSTANT, "When the producer sent it; informative.", nullable=True),
+    Column("customer_id", TEXT, "Who pays.", nullable=True, max_length=128),
+    Column("project_id", TEXT, "The customer's project.", nullable=True, max_length=128),
+    Column("user_id", TEXT, "The customer's own user, where told.", nullable=True),
+    Column("unit", TEXT, "The one unit of the quantity.", nullable=True),
+    Column("quantity", QUANTITY, "How much, exactly.", nullable=True),
+    Column("dimensions", TEXT, "Canonical JSON object of text to text (sorted keys).", nullable=True),
+    Column("correlation_id", TEXT, "Request or trace the action belongs to.", nullable=True),
+    Column("session_id", TEXT, "Agent run.", nullable=True),
+    Column("parent_id", TEXT, "The event or step that caused this one.", nullable=True),
+    Column("step", TEXT, "Kind of action: completion, tool_call, agent_step, …", nullable=True),
+    Column("billable", FLAG, "Whether it may be charged.", nullable=True),
+    Column("reason_code", TEXT, "Why it is not billable, or why it corrects.", nullable=True),
+    Column("allocations", TEXT, "JSON array of payers with share and exact quantity.", nullable=True),
+    Column("corrects_source", TEXT, "Source of the event a correction refers to.", nullable=True),
+    Column("corrects_id", TEXT, "Id of the event a correction refers to.", nullable=True),
+    Column("action", TEXT, "void, adjust or replace.", nullable=True, one_of=("void", "adjust", "replace")),
+    Column("quantity_delta", QUANTITY, "Signed change of an adjust.", nullable=True),
+    Column("replacement", TEXT, "JSON object of the fields a replace sets.", nullable=True),
+    Column("note", TEXT, "What the corrector wrote.", nullable=True),
+)
+
+CONTROL = (
+    Column("entity", TEXT, "customer, project or plan_assignment.", nullable=True),
+    Column("entity_id", TEXT, "Which one.", nullable=True),
+    Column("change", TEXT, "register, close, assign, …", nullable=True),
+    Column("effective_from", INSTANT, "From when the change holds.", nullable=True),
+    Column("details", TEXT, "JSON object with the rest of the change.", nullable=True),
+)
+
+BOOKED = (
+    Column("posting_day", DAY, "Day into which it is booked: the later of usage day and receipt day."),
+    Column("usage_day", DAY, "UTC date of occurred_at."),
+    Column("rule_version", TEXT, "Rule book in force when the action occurred.", max_length=64),
+)
+
+METERED = (
+    Column("kind", TEXT, "on_time or late.", one_of=("on_time", "late", "correction")),
+    Column("meter", TEXT, "What is counted and how, by its name in the rule book."),
+    Column("event_count", WHOLE, "Events behind the row."),
+)
+
+RATED = (
+    Column("period_end_day", DAY, "Posting day on which the invoice period ends; the partition."),
+    Column("billing_period", DAY, "Start of the invoice period; its name."),
+    Column("usage_period", DAY, "Start of the usage period the usage belongs to; its name."),
+    Column("plan", TEXT, "Plan in force on the day of usage."),
+    Column("charge", TEXT, "The priced quantity, by its name in the plan."),
+    Column("amount", AMOUNT, "Unrounded amount in the currency's major unit."),
+    Column("amount_minor", WHOLE, "Rounded whole of the line key, in the currency's minor unit."),
+    Column("booked_before_minor", WHOLE, "What earlier invoices have booked for the same line key."),
+    Column("currency", TEXT, "ISO 4217, lower case.", max_length=3),
+    Column("line_id", TEXT, "Stable id of the invoice line."),
+    Column("evidence_digest", TEXT, "SHA-256 (hex) over the line and the rollup rows behind it."),
+    Column("description", TEXT, "The line, for people."),
+    Column("tiers", TEXT, "JSON array: how the amount came about, tier by tier."),
+)
+
+
+def required(*columns: Column) -> tuple[Column, ...]:
+    """The same columns where a value must be there."""
+    return tuple(replace(column, nullable=False) for column in columns)

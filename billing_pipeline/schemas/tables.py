@@ -1,0 +1,299 @@
+"""The tables of the lake, in the order of the pipeline."""
+
+from billing_pipeline.schemas.columns import (
+    BOOKED,
+    BYTES,
+    CONTROL,
+    METERED,
+    PARSED,
+    RATED,
+    RECEIPT,
+    TEXT,
+    WHOLE,
+    required,
+)
+from billing_pipeline.schemas.table import Column, Table, pick
+
+PAYLOAD = Column("payload", BYTES, "The bytes as they came.")
+FAULT = (
+    Column("fault_code", TEXT, "Why the contract refuses the record.", nullable=True),
+    Column("fault_field", TEXT, "Field of the first fault.", nullable=True),
+    Column("fault_value", TEXT, "Its value.", nullable=True),
+    Column("fault_message", TEXT, "All faults, and what to do.", nullable=True),
+)
+KINDS = ("usage", "correction", "control", "invalid")
+
+RAW_USAGE_EVENTS = Table(
+    name="raw_usage_events",
+    stage="ingest",
+    description="Everything ever accepted, in one order, as it came, and what was parsed from it once. "
+    "Append-only: nothing here is ever changed or removed.",
+    columns=(
+        *RECEIPT,
+        Column("producer", TEXT, "Who handed the record in."),
+        Column("kind", TEXT, "usage, correction, control or invalid.", one_of=KINDS),
+        *PARSED,
+        *CONTROL,
+        *FAULT,
+        PAYLOAD,
+    ),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset",),
+    append_only=True,
+)
+
+REGISTRY_CHANGES = Table(
+    name="registry_changes",
+    stage="ingest",
+    description="Changes of customers, projects and plan assignments, as control records of the same log: "
+    "an event sees exactly the changes of lower offsets.",
+    columns=(*RECEIPT, *required(*pick(CONTROL, "entity entity_id change effective_from details"))),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset",),
+    hash_rows=False,
+    upstream=("raw_usage_events",),
+)
+
+_USAGE = "user_id occurred_at emitted_at unit quantity dimensions correlation_id session_id parent_id step billable"
+_CORRECTS = "corrects_source corrects_id action quantity_delta replacement note"
+
+VALID_USAGE_EVENTS = Table(
+    name="valid_usage_events",
+    stage="metering",
+    description="Records that keep the contract and refer to known customers, projects, units and rules; "
+    "usage events and corrections, before identity is decided.",
+    columns=(
+        pick(RECEIPT, "receipt_day")[0],
+        *(Column(c.name, c.type, c.description, nullable=True) for c in pick(BOOKED, "posting_day usage_day")),
+        *pick(RECEIPT, "queue_offset received_at"),
+        Column("kind", TEXT, "usage or correction.", one_of=("usage", "correction")),
+        *required(*pick(PARSED, "source id")),
+        *pick(PARSED, f"customer_id project_id {_USAGE} reason_code schema_version"),
+        Column("rule_version", TEXT, "Rule book in force at occurred_at.", nullable=True, max_length=64),
+        *required(*pick(PARSED, "payload_digest key_hash")),
+        *pick(PARSED, f"allocations {_CORRECTS}"),
+    ),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset",),
+    upstream=("raw_usage_events", "registry_changes"),
+)
+
+REJECTED_USAGE_EVENTS = Table(
+    name="rejected_usage_events",
+    stage="metering",
+    description="Records that cannot be billed, each with the reason code, the field, its value and what to do.",
+    columns=(
+        *RECEIPT,
+        Column("reason_code", TEXT, "Why it was rejected; see the reason codes."),
+        Column("field", TEXT, "Field of the fault.", nullable=True),
+        Column("value", TEXT, "Its value.", nullable=True),
+        Column("message", TEXT, "What is wrong and what to do."),
+        PAYLOAD,
+    ),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset",),
+    upstream=("raw_usage_events", "registry_changes"),
+)
+
+USAGE_EVENT_KEYS = Table(
+    name="usage_event_keys",
+    stage="metering",
+    description="One small file per day with the key of every valid record, sorted by hash: "
+    "how identity is decided against all history without reading it.",
+    columns=(
+        pick(RECEIPT, "receipt_day")[0],
+        *required(*pick(PARSED, "key_hash")),
+        *pick(RECEIPT, "queue_offset"),
+        *required(*pick(PARSED, "payload_digest")),
+    ),
+    partition_by=("receipt_day",),
+    order_by=("key_hash", "queue_offset"),
+    upstream=("valid_usage_events",),
+)
+
+UNIQUE_USAGE_EVENTS = Table(
+    name="unique_usage_events",
+    stage="metering",
+    description="The usage events that count: of every (source, id) the first in the log.",
+    columns=(
+        pick(RECEIPT, "receipt_day")[0],
+        *pick(BOOKED, "posting_day usage_day"),
+        *pick(RECEIPT, "queue_offset received_at"),
+        *required(*pick(PARSED, "source id customer_id project_id")),
+        *pick(PARSED, "user_id"),
+        *required(*pick(PARSED, "occurred_at")),
+        *pick(PARSED, "emitted_at"),
+        *required(*pick(PARSED, "unit quantity dimensions correlation_id")),
+        *pick(PARSED, "session_id parent_id step"),
+        *required(*pick(PARSED, "billable")),
+        *pick(PARSED, "reason_code"),
+        *required(*pick(PARSED, "schema_version")),
+        *pick(BOOKED, "rule_version"),
+        *required(*pick(PARSED, "payload_digest")),
+        *pick(PARSED, "allocations"),
+        Column("allocation_index", WHOLE, "Which payer's part of the event, from 0.", at_least=0),
+    ),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset", "allocation_index"),
+    upstream=("valid_usage_events", "usage_event_keys"),
+)
+
+DUPLICATE_USAGE_EVENTS = Table(
+    name="duplicate_usage_events",
+    stage="metering",
+    description="Records whose (source, id) had been received before: redeliveries, and conflicts with other content. "
+    "They do not bill.",
+    columns=(
+        *pick(RECEIPT, "receipt_day queue_offset"),
+        Column("outcome", TEXT, "duplicate or conflict.", one_of=("duplicate", "conflict")),
+        Column("counted_queue_offset", WHOLE, "Offset of the record that counted.", at_least=0),
+        *required(*pick(PARSED, "source id")),
+        Column("kind", TEXT, "usage or correction.", one_of=("usage", "correction")),
+    ),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset",),
+    upstream=("valid_usage_events", "usage_event_keys"),
+)
+
+USAGE_CORRECTIONS = Table(
+    name="usage_corrections",
+    stage="metering",
+    description="Corrections as received: what they refer to and what they ask for.",
+    columns=(
+        *RECEIPT,
+        *required(*pick(PARSED, "source id corrects_source corrects_id action")),
+        Column("outcome", TEXT, "stored: kept, not yet applied.", one_of=("stored",)),
+        *required(*pick(PARSED, "reason_code")),
+        *pick(PARSED, "quantity_delta replacement note correlation_id"),
+    ),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset",),
+    upstream=("valid_usage_events", "usage_event_keys"),
+)
+
+USAGE_ROLLUPS = Table(
+    name="usage_rollups",
+    stage="metering",
+    description="Metered quantity by customer, project, meter, dimensions and day, under the rules in force "
+    "when the usage occurred. Never rewritten once its day is closed.",
+    columns=(
+        *BOOKED,
+        *pick(METERED, "kind"),
+        *required(*pick(PARSED, "customer_id project_id")),
+        *pick(METERED, "meter"),
+        *required(*pick(PARSED, "unit dimensions quantity")),
+        *pick(METERED, "event_count"),
+    ),
+    partition_by=("posting_day", "rule_version"),
+    order_by=("usage_day", "kind", "customer_id", "project_id", "meter", "unit", "dimensions"),
+    hash_rows=True,
+    upstream=("unique_usage_events",),
+    derived_from={
+        "posting_day": ("unique_usage_events.posting_day",),
+        "rule_version": ("unique_usage_events.rule_version",),
+        "usage_day": ("unique_usage_events.usage_day",),
+        "kind": ("unique_usage_events.posting_day", "unique_usage_events.usage_day"),
+        "customer_id": ("unique_usage_events.customer_id",),
+        "project_id": ("unique_usage_events.project_id",),
+        "meter": ("unique_usage_events.unit", "unique_usage_events.dimensions"),
+        "unit": ("unique_usage_events.unit",),
+        "dimensions": ("unique_usage_events.dimensions",),
+        "quantity": ("unique_usage_events.quantity", "unique_usage_events.billable"),
+        "event_count": ("unique_usage_events.queue_offset",),
+    },
+)
+
+UNMETERED_USAGE = Table(
+    name="unmetered_usage",
+    stage="metering",
+    description="Billable usage that no meter of its rule version takes; it blocks its customer's invoice.",
+    columns=(
+        *BOOKED,
+        *required(*pick(PARSED, "customer_id project_id unit dimensions quantity")),
+        *pick(METERED, "event_count"),
+    ),
+    partition_by=("posting_day",),
+    order_by=("rule_version", "usage_day", "customer_id", "project_id", "unit", "dimensions"),
+    hash_rows=True,
+    upstream=("unique_usage_events",),
+)
+
+_LINE_KEY = (
+    *pick(RATED, "period_end_day billing_period"),
+    *required(*pick(PARSED, "customer_id project_id")),
+    *pick(RATED, "plan charge"),
+    *pick(METERED, "meter"),
+    *required(*pick(PARSED, "unit dimensions")),
+    *pick(BOOKED, "rule_version"),
+    *pick(RATED, "usage_period"),
+)
+
+RATED_CHARGES = Table(
+    name="rated_charges",
+    stage="rating",
+    description="What each customer's usage costs: one row per line key, the rounded whole of its usage period "
+    "and what earlier invoices have booked of it.",
+    columns=(
+        *_LINE_KEY,
+        *required(*pick(PARSED, "quantity")),
+        *pick(RATED, "amount amount_minor booked_before_minor currency line_id evidence_digest description tiers"),
+    ),
+    partition_by=("period_end_day",),
+    order_by=("customer_id", "currency", "line_id"),
+    hash_rows=True,
+    upstream=("usage_rollups", "registry_changes"),
+)
+
+BLOCKED_INVOICES = Table(
+    name="blocked_invoices",
+    stage="rating",
+    description="Customers whose invoice is held back, and why; nobody else's is.",
+    columns=(
+        *pick(RATED, "period_end_day billing_period"),
+        *required(*pick(PARSED, "customer_id")),
+        Column("reason_code", TEXT, "unpriced_usage or unmetered_usage."),
+        *pick(RATED, "usage_period"),
+        Column("message", TEXT, "Which usage, under which rules, and what to do."),
+    ),
+    partition_by=("period_end_day",),
+    order_by=("customer_id", "usage_period", "reason_code", "message"),
+    hash_rows=True,
+    upstream=("usage_rollups", "unmetered_usage", "registry_changes"),
+)
+
+INVOICE_LINES = Table(
+    name="invoice_lines",
+    stage="invoicing",
+    description="The lines of each customer's invoice; an invoice is the sum of its rounded lines.",
+    columns=(
+        *_LINE_KEY,
+        Column("kind", TEXT, "usage, or adjustment of an earlier usage period.", one_of=("usage", "adjustment")),
+        *required(*pick(PARSED, "quantity")),
+        *pick(RATED, "amount"),
+        Column("amount_minor", WHOLE, "What this line bills, in the currency's minor unit."),
+        *pick(RATED, "booked_before_minor currency line_id evidence_digest description tiers"),
+    ),
+    partition_by=("period_end_day",),
+    order_by=("customer_id", "currency", "line_id"),
+    hash_rows=True,
+    upstream=("rated_charges",),
+)
+
+TABLES = (
+    RAW_USAGE_EVENTS,
+    REGISTRY_CHANGES,
+    VALID_USAGE_EVENTS,
+    REJECTED_USAGE_EVENTS,
+    USAGE_EVENT_KEYS,
+    UNIQUE_USAGE_EVENTS,
+    DUPLICATE_USAGE_EVENTS,
+    USAGE_CORRECTIONS,
+    USAGE_ROLLUPS,
+    UNMETERED_USAGE,
+    RATED_CHARGES,
+    BLOCKED_INVOICES,
+    INVOICE_LINES,
+)
+"""All tables. `day` columns named first in `partition_by` are the ones Dagster's daily partitions run over."""
+
+BY_NAME = {table.name: table for table in TABLES}
