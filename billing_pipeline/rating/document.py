@@ -74,11 +74,20 @@ class Field:
 
     def named(self) -> dict[str, "Field"]:
         """The fields of a mapping whose keys are names of the author's own choice."""
-        found: dict[str, Field] = {}
-        for key, child in self._pairs():
+        found = self.entries(characters_most=64)
+        for key, child in found.items():
             if not NAME.fullmatch(key):
                 child.fault(f"{key!r} is no name; use 1 to 64 of a-z, 0-9, '.', '_', '-'")
-            found[key] = child
+        return found
+
+    def entries(self, *, characters_most: int) -> dict[str, "Field"]:
+        """The fields of a mapping whose keys are any text, such as names of dimensions."""
+        found = dict(self._pairs())
+        for key, child in found.items():
+            if not 1 <= len(key) <= characters_most:
+                child.fault(
+                    f"the key {key!r} is too short or too long; use 1 to {characters_most} characters"
+                )
         return found
 
     def child(self, key: str) -> "Field | None":

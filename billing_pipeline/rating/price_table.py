@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from billing_pipeline.rating.document import Field
 from billing_pipeline.rating.money import is_currency
@@ -9,6 +10,8 @@ from billing_pipeline.rating.price import NoPrice, dimension_values
 from billing_pipeline.rating.unit_price import UnitPrice, read_per, read_price
 
 DIMENSIONS_MOST = 8
+DIMENSION_CHARACTERS_MOST = 64
+SEEN_MOST = 100_000
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,19 @@ class PriceTable:
 
     def price_of(self, dimensions: str) -> UnitPrice | NoPrice:
         """The unit price for a row's dimensions (canonical JSON text)."""
+        found = self._seen.get(dimensions)
+        if found is None:
+            found = self._look_up(dimensions)
+            if len(self._seen) < SEEN_MOST:
+                self._seen[dimensions] = found
+        return found
+
+    @cached_property
+    def _seen(self) -> dict[str, UnitPrice | NoPrice]:
+        # Rows repeat few distinct texts: one dictionary look-up instead of parsing and making the tuple.
+        return {}
+
+    def _look_up(self, dimensions: str) -> UnitPrice | NoPrice:
         values = dimension_values(dimensions)
         wanted = tuple([values.get(name) for name in self.by])
         found = self.prices.get(wanted, self.default)
@@ -59,7 +75,7 @@ def read_dimensions(field: Field, *, least: int = 0) -> tuple[str, ...]:
     """A list of distinct dimension names, at most 8."""
     names: list[str] = []
     for item in field.items(least=least, most=DIMENSIONS_MOST):
-        name = item.text(most=64)
+        name = item.text(most=DIMENSION_CHARACTERS_MOST)
         if name in names:
             item.fault(f"{name!r} is named twice; keep one")
         names.append(name)

@@ -99,12 +99,13 @@ def _lines(
 
 def _rate_pool(pool: Pool) -> Iterator[tuple[Line, Priced | NoPrice]]:
     """Each version v prices F_v(position after) - F_v(position before) of its stretch."""
-    total = sum_exact(line.quantity for line in pool.lines)
+    stretches = [(version, list(lines)) for version, lines in groupby(pool.in_order(), key=_RULE_VERSION)]
+    lengths = [sum_exact([line.quantity for line in lines]) for _, lines in stretches]
+    total = sum_exact(lengths)
     position = Decimal()
-    for version, stretch in groupby(pool.in_order(), key=_RULE_VERSION):
-        lines = list(stretch)
+    for (version, lines), length in zip(stretches, lengths, strict=True):
         yield from zip(lines, pool.prices[version].rate(Segment(position, total, lines)), strict=True)
-        position = sum_exact((position, *(line.quantity for line in lines)))
+        position = EXACT.add(position, length)
 
 
 def _rated(customer_id: str, usage_period: date, line: Line, pool: Pool, priced: Priced) -> RatedCharge:

@@ -9,7 +9,12 @@ from billing_pipeline.rating.charge_models import read_charge_model
 from billing_pipeline.rating.content_hash import content_hash
 from billing_pipeline.rating.document import Field, read_document
 from billing_pipeline.rating.money import is_currency
-from billing_pipeline.rating.price_table import PriceTable, read_dimensions, read_price_table
+from billing_pipeline.rating.price_table import (
+    DIMENSION_CHARACTERS_MOST,
+    PriceTable,
+    read_dimensions,
+    read_price_table,
+)
 from billing_pipeline.rating.rule_book import (
     Aggregation,
     Charge,
@@ -26,6 +31,7 @@ from billing_pipeline.rating.terms import PROJECT, Terms
 GRACE_MINUTES_MOST = 72 * 60
 DAYS_MOST = 36_500
 BOOKS_MOST = 1000
+UNIT_CHARACTERS_MOST = 64
 
 
 def load_rule_books(folder: Path) -> RuleBooks:
@@ -76,7 +82,9 @@ def _read_book(root: Field) -> RuleBook:
         required=("version", "effective_from", "units", "meters", "plans"),
         optional=("description", "price_tables", "close_policy"),
     )
-    units = frozenset(item.name_text() for item in keys["units"].items(least=1, most=1000))
+    units = frozenset(
+        item.text(most=UNIT_CHARACTERS_MOST) for item in keys["units"].items(least=1, most=1000)
+    )
     meters = {name: _read_meter(name, field, units) for name, field in keys["meters"].named().items()}
     tables: dict[str, PriceTable] = {}
     if "price_tables" in keys:
@@ -104,7 +112,7 @@ def _read_meter(name: str, field: Field, units: frozenset[str]) -> Meter:
         keys["group_by"].fault(f"{PROJECT!r} is kept for the project id; rename the dimension")
     taken: dict[str, frozenset[str]] = {}
     if "filter" in keys:
-        for dimension, values in keys["filter"].named().items():
+        for dimension, values in keys["filter"].entries(characters_most=DIMENSION_CHARACTERS_MOST).items():
             taken[dimension] = frozenset(item.text() for item in values.items(least=1, most=1000))
     if "description" in keys:
         keys["description"].text(most=2000)
