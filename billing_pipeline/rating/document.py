@@ -23,6 +23,7 @@ DOCUMENT_BYTES_MOST = 8 * 1024 * 1024
 ITEMS_MOST = 100_000
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _DECIMAL = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?")
+_NO_INSTANT = datetime(1, 1, 1, tzinfo=UTC)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -173,14 +174,16 @@ class Field:
     def instant(self) -> datetime:
         """An instant in UTC, written with its offset (`2026-10-16T00:00:00Z`)."""
         text = self.text()
+        if not text:
+            return _NO_INSTANT
         try:
-            instant = datetime.fromisoformat(text) if text else datetime.min.replace(tzinfo=UTC)
-        except ValueError:
-            instant = datetime.min  # noqa: DTZ901 - stands for "no instant", the fault below is noted
-        if instant.tzinfo is None:
-            self.fault(f"{text!r} is no instant with an offset; write it like 2026-10-16T00:00:00Z")
-            return datetime.min.replace(tzinfo=UTC)
-        return instant.astimezone(UTC)
+            instant = datetime.fromisoformat(text)
+            if instant.tzinfo is not None:
+                return instant.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        self.fault(f"{text!r} is no instant with an offset; write it like 2026-10-16T00:00:00Z")
+        return _NO_INSTANT
 
     @property
     def is_null(self) -> bool:
@@ -203,8 +206,12 @@ class Field:
             return
         seen: set[str] = set()
         for key_node, node in self.node.value:
-            key = key_node.value if isinstance(key_node, ScalarNode) else "?"
-            child = replace(self, node=node, name=self._child_name(key), line=key_node.start_mark.line + 1)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, ScalarNode):
+                replace(self, line=line).fault("has a key that is no single text; write key: value")
+                continue
+            key = key_node.value
+            child = replace(self, node=node, name=self._child_name(key), line=line)
             if key in seen:
                 child.fault(f"{key!r} is given twice; keep one")
                 continue
@@ -224,7 +231,9 @@ def read_document(path: Path) -> Field:
         if len(content) > DOCUMENT_BYTES_MOST:
             root.fault(f"has {len(content)} bytes; the most is {DOCUMENT_BYTES_MOST}, split it")
         root.raise_faults()
-        node = YAML(typ="safe", pure=True).compose(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        _refuse_directives(root, text)
+        node = YAML(typ="safe", pure=True).compose(text)
     except OSError as error:
         root.fault(f"cannot be read ({error.strerror}); check the path")
     except UnicodeDecodeError as error:
@@ -243,6 +252,14 @@ def read_document(path: Path) -> Field:
             _refuse_aliases(root, node)
     root.raise_faults()
     return replace(root, node=node, line=node.start_mark.line + 1)
+
+
+def _refuse_directives(root: Field, text: str) -> None:
+    # A document needs none, and the parser fails without a place on those it does not know.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.startswith("%"):
+            replace(root, line=number).fault("has a directive; remove the line that starts with %")
+    root.raise_faults()
 
 
 def _refuse_aliases(root: Field, node: Node) -> None:

@@ -90,19 +90,15 @@ def _read_book(root: Field) -> RuleBook:
     if "price_tables" in keys:
         tables = {name: read_price_table(field) for name, field in keys["price_tables"].named().items()}
     plans = {name: _read_plan(name, field, meters, tables) for name, field in keys["plans"].named().items()}
-    book = RuleBook(
-        version=keys["version"].name_text(),
-        effective_from=keys["effective_from"].instant(),
-        content_hash=content_hash(root.node) if root.node else "",
-        units=units,
-        meters=meters,
-        plans=plans,
-        close_policy=_read_close_policy(keys["close_policy"]) if "close_policy" in keys else ClosePolicy(),
-    )
+    policy = _read_close_policy(keys["close_policy"]) if "close_policy" in keys else ClosePolicy()
     if "description" in keys:
         keys["description"].text(most=2000)
+    version, effective_from = keys["version"].name_text(), keys["effective_from"].instant()
     root.raise_faults()
-    return book
+    assert root.node is not None  # noqa: S101 - for the type checker; without a node there is a fault
+    return RuleBook(
+        version, effective_from, content_hash(root.node), units, meters, plans, close_policy=policy
+    )
 
 
 def _read_meter(name: str, field: Field, units: frozenset[str]) -> Meter:

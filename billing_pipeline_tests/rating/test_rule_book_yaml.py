@@ -190,6 +190,13 @@ def test_a_book_is_read_as_it_is_written(tmp_path: Path) -> None:
         ("version:", "version: 1\nversion:", "2: version: 'version' is given twice"),
         ("[token, call]", "&u [token, call]\nnotes: *u", "3: document: has an anchor used as an alias"),
         ("[token, call]", "[token, call", "4: document: is no YAML"),
+        ("units:", "? [a]\n: 1\nunits:", "3: document: has a key that is no single text"),
+        ('version: "1"', '%YAML 1.9\n---\nversion: "1"', "1: document: has a directive"),
+        (
+            "2026-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+23:59",
+            "2: effective_from: '0001-01-01T00:00:00+23:59'",
+        ),
     ],
 )
 def test_a_fault_names_its_line_and_field(tmp_path: Path, old: str, new: str, fault: str) -> None:
