@@ -7,7 +7,8 @@ from typing import cast, get_args
 from billing_pipeline.errors import DocumentError, DocumentFault
 from billing_pipeline.rating.charge_models import read_charge_model
 from billing_pipeline.rating.content_hash import content_hash
-from billing_pipeline.rating.document import Field, read_document
+from billing_pipeline.rating.document import Field
+from billing_pipeline.rating.document_file import read_document
 from billing_pipeline.rating.money import is_currency
 from billing_pipeline.rating.price_table import (
     DIMENSION_CHARACTERS_MOST,
