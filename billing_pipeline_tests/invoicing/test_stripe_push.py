@@ -2,6 +2,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -363,6 +364,19 @@ def test_two_invoices_of_one_customer_share_the_customer(engine: Engine, gateway
     }
     for invoice in (first, second, third):
         assert _in_stripe(gateway, invoice) == _as_planned(invoice)
+
+
+def test_a_lost_control_database_makes_no_second_invoice(
+    engine: Engine, gateway: StripeGateway, tmp_path: Path
+) -> None:
+    """Keys are deterministic: pushed again from an empty outbox within a day, all answers are replays."""
+    invoice = _invoice()
+    first = _push(engine, gateway, invoice)
+    empty = open_control(f"sqlite:///{tmp_path / 'control.sqlite'}")
+    again = _push(empty, gateway, invoice)
+    empty.dispose()
+    assert (again.state, again.stripe_invoice_id) == ("finalized", first.stripe_invoice_id)
+    assert _in_stripe(gateway, invoice) == _as_planned(invoice)
 
 
 def test_the_outbox_tells_the_story(engine: Engine, gateway: StripeGateway) -> None:
