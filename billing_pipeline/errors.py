@@ -211,3 +211,16 @@ class StripeDifferenceError(StripeError):
 
 class StripeGoneError(StripeError):
     """A draft was deleted in Stripe. Caught by the push, which makes the next revision."""
+
+
+class CloseRunError(BillingError):
+    """A run of the close failed. Caught by nobody but the command; closing again goes on from there."""
+
+    def __init__(self, job: str, partitions: str, run_id: str, message: str) -> None:
+        self.job = job
+        self.partitions = partitions
+        self.run_id = run_id
+        super().__init__(
+            f"{job} of {partitions} failed (run {run_id}): {message or 'see the run in the Dagster UI'}; "
+            "mend it and close again"
+        )

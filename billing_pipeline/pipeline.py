@@ -43,7 +43,9 @@ class Pipeline:
         """
         books = load_rule_books(self.settings.rule_books_path)
         if not len(books):
-            raise SettingsError(f"{self.settings.rule_books_path} holds no rule book; put one YAML file there")
+            raise SettingsError(
+                f"{self.settings.rule_books_path} holds no rule book; put one YAML file there"
+            )
         return books
 
     @cached_property
@@ -85,6 +87,15 @@ class Pipeline:
         """The durable queue; close it (or use it as a context manager) to let the next writer in."""
         self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
         return SqliteQueue(self.settings.queue_path)
+
+    def watermark(self) -> int:
+        """The queue's clock, as far as the lake has landed everything it holds; else 0, which closes nothing.
+
+        The clock is read first: what comes after it is received after it.
+        """
+        with self.queue() as queue:
+            clock = queue.clock()
+            return clock if self.lander(queue).pending() == 0 else 0
 
     def lander(self, queue: SqliteQueue) -> Lander:
         """What brings the queue into the lake."""

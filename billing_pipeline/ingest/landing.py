@@ -31,7 +31,9 @@ _BATCH_COLUMNS = (
     Column("batch", ColumnType.WHOLE, "the batch's own number, on each of its lines"),
     Column("first_offset", ColumnType.WHOLE, "offset of its first record"),
     Column("producer", ColumnType.TEXT, "who handed it in"),
-    Column("received_at", ColumnType.WHOLE, "microseconds; null where each line carries its own", nullable=True),
+    Column(
+        "received_at", ColumnType.WHOLE, "microseconds; null where each line carries its own", nullable=True
+    ),
 )
 _DAY_COLUMNS = (
     Column("day", ColumnType.DAY, "receipt day"),
@@ -47,9 +49,7 @@ _LINE_COLUMNS = {
     "kind": "VARCHAR",
     "payload": "VARCHAR",
     "payload_base64": "VARCHAR",
-    **{
-        column.name: _LINE_TYPES.get(column.type, str(column.type)) for column in (*PARSED, *CONTROL, *FAULT)
-    },
+    **{column.name: _LINE_TYPES.get(column.type, str(column.type)) for column in (*PARSED, *CONTROL, *FAULT)},
 }
 
 
@@ -145,18 +145,24 @@ class Lander:
                     headers.append(_header(batch))
                     position = batch.next_offset
                 if not found:
-                    raise LakeError(f"the queue ends at offset {end} but holds no batch at {position}; restore it")
+                    raise LakeError(
+                        f"the queue ends at offset {end} but holds no batch at {position}; restore it"
+                    )
         return headers
 
     def _write(
         self, session: Session, lines: Path, batches: Sequence[_Header], rows: dict[date, int]
     ) -> list[Path]:
         session.load_json("records", _LINE_COLUMNS, [lines])
-        session.load("batches", _BATCH_COLUMNS, [(b.batch, b.first_offset, b.producer, b.received_at) for b in batches])
+        session.load(
+            "batches", _BATCH_COLUMNS, [(b.batch, b.first_offset, b.producer, b.received_at) for b in batches]
+        )
         first, last = batches[0].first_received_at, batches[-1].last_received_at
         days = days_between(self.calendar.receipt_day(first), self.calendar.receipt_day(last))
         entries = [self.calendar.entry(day) for day in days]
-        session.load("days", _DAY_COLUMNS, [(entry.day, entry.opens_at, entry.closes_at) for entry in entries])
+        session.load(
+            "days", _DAY_COLUMNS, [(entry.day, entry.opens_at, entry.closes_at) for entry in entries]
+        )
         make = session.define if len(days) == 1 else session.keep
         make("landed", SQL / "landed.sql")
         files = []

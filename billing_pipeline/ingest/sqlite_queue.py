@@ -192,6 +192,7 @@ def _body(records: Sequence[LogRecord], received_at: Sequence[int] | None) -> by
     ]
     if received_at is not None:
         lines = [
-            line[:-1] + b',"received_at":%d}' % instant for line, instant in zip(lines, received_at, strict=True)
+            line[:-1] + b',"received_at":%d}' % instant
+            for line, instant in zip(lines, received_at, strict=True)
         ]
     return b"\n".join(lines) + b"\n"

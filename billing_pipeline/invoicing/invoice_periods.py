@@ -58,7 +58,9 @@ def invoice_periods(
     for customer_id, posting_day, usage_day in postings:
         start = starts.get(customer_id)
         if start is not None and start <= posting_day <= day:
-            touched.setdefault(customer_id, set()).add(period_start(usage_day, registry.anchor_day(customer_id)))
+            touched.setdefault(customer_id, set()).add(
+                period_start(usage_day, registry.anchor_day(customer_id))
+            )
     for customer_id, usage_period in unsettled:
         if customer_id in starts:
             touched.setdefault(customer_id, set()).add(usage_period)

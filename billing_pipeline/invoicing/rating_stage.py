@@ -120,7 +120,7 @@ def _rate_periods(
             return known.plan_in_force(period.customer_id, usage_day)
 
         quantities = _by_usage_period(period, usage.get(period.customer_id, []))
-        mine = {key: minor for key, minor in booked.items() if key.customer_id == period.customer_id}
+        mine = booked.get(period.customer_id, {})
         rating = rate_invoice(period.customer_id, quantities, mine, workshop.books, plan_in_force)
         faults = [("unpriced_usage", each.usage_period, each.message) for each in rating.unpriced]
         faults += [
@@ -148,15 +148,19 @@ def _usage(session: Session) -> dict[str, list[MeteredQuantity]]:
     session.define("period_usage", SQL / "period_usage.sql")
     rows = _stream(session, "SELECT * FROM period_usage ORDER BY customer_id")
     return {
-        customer_id: [MeteredQuantity(*row) for row in group] for customer_id, group in groupby(rows, itemgetter(0))
+        customer_id: [MeteredQuantity(*row) for row in group]
+        for customer_id, group in groupby(rows, itemgetter(0))
     }
 
 
-def _booked(session: Session) -> dict[LineKey, int]:
+def _booked(session: Session) -> dict[str, dict[LineKey, int]]:
     session.define("booked", SQL / "booked.sql")
     columns = "customer_id, project_id, usage_period, plan, charge, meter, dimensions, rule_version, currency"
-    rows = _stream(session, f"SELECT {columns}, booked_minor FROM booked")
-    return {LineKey(*row[:-1]): row[-1] for row in rows}
+    rows = _stream(session, f"SELECT {columns}, booked_minor FROM booked ORDER BY customer_id")
+    return {
+        customer_id: {LineKey(*row[:-1]): row[-1] for row in group}
+        for customer_id, group in groupby(rows, itemgetter(0))
+    }
 
 
 def _unmetered(session: Session) -> dict[str, list[Row]]:
@@ -176,7 +180,9 @@ def _unmetered_message(row: Row) -> str:
     )
 
 
-def _by_usage_period(period: InvoicePeriod, rows: Sequence[MeteredQuantity]) -> dict[date, list[MeteredQuantity]]:
+def _by_usage_period(
+    period: InvoicePeriod, rows: Sequence[MeteredQuantity]
+) -> dict[date, list[MeteredQuantity]]:
     found: dict[date, list[MeteredQuantity]] = {start: [] for start in period.usage_periods}
     for row in rows:
         start = period.usage_period(row.usage_day)
@@ -189,13 +195,31 @@ def _charge_row(period: InvoicePeriod, line: InvoiceLine) -> Row:
     key = line.key
     whole = line.amount_minor + line.booked_before_minor
     return (
-        *(period.end, period.start, key.customer_id, key.project_id, key.plan, key.charge, key.meter, line.unit),
+        *(
+            period.end,
+            period.start,
+            key.customer_id,
+            key.project_id,
+            key.plan,
+            key.charge,
+            key.meter,
+            line.unit,
+        ),
         *(key.dimensions, key.rule_version, key.usage_period, line.quantity, line.amount, whole),
-        *(line.booked_before_minor, key.currency, line.line_id, line.evidence_digest, line.description, line.tiers),
+        *(
+            line.booked_before_minor,
+            key.currency,
+            line.line_id,
+            line.evidence_digest,
+            line.description,
+            line.tiers,
+        ),
     )
 
 
-def _scan_between(workshop: Workshop, session: Session, name: str, table: Table, first: date, until: date) -> None:
+def _scan_between(
+    workshop: Workshop, session: Session, name: str, table: Table, first: date, until: date
+) -> None:
     """Name a relation over the partitions from a day up to, and without, another one."""
     files = workshop.lake.files(table)
     session.scan(name, table, [file.path for file in files if first <= file.key.day < until])

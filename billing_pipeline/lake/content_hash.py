@@ -17,7 +17,8 @@ CHUNK_BYTES = 1 << 20
 def row_text_sql(columns: Sequence[str]) -> str:
     """The SQL expression of a row's canonical text."""
     texts = [
-        f"""coalesce(replace(replace(CAST("{name}" AS VARCHAR), '\\', '\\\\'), '|', '\\|'), '\\N')""" for name in columns
+        f"""coalesce(replace(replace(CAST("{name}" AS VARCHAR), '\\', '\\\\'), '|', '\\|'), '\\N')"""
+        for name in columns
     ]
     return " || '|' || ".join(texts)
 

@@ -36,11 +36,17 @@ class DuckDBSession:
         """See `Session.load`."""
         declared = ", ".join(f"{_quoted(column.name)} {column.type}" for column in columns)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_quoted(name)} ({declared})")
-        values = [[row[position] for row in taken] for position in range(len(columns))] if (taken := list(rows)) else []
+        values = (
+            [[row[position] for row in taken] for position in range(len(columns))]
+            if (taken := list(rows))
+            else []
+        )
         if values:
             import pyarrow as pa
 
-            arrow = pa.table({column.name: pa.array(value) for column, value in zip(columns, values, strict=True)})
+            arrow = pa.table(
+                {column.name: pa.array(value) for column, value in zip(columns, values, strict=True)}
+            )
             self._connection.register("_loaded", arrow)
             self._connection.execute(f"INSERT INTO {_quoted(name)} SELECT * FROM _loaded")
             self._connection.unregister("_loaded")
@@ -64,7 +70,9 @@ class DuckDBSession:
 
     def write(self, table: Table, relation: str, path: Path, where: str = "true") -> WrittenFile | None:
         """See `Session.write`."""
-        columns = ", ".join(f"CAST({_quoted(c.name)} AS {c.type}) AS {_quoted(c.name)}" for c in table.columns)
+        columns = ", ".join(
+            f"CAST({_quoted(c.name)} AS {c.type}) AS {_quoted(c.name)}" for c in table.columns
+        )
         order = ", ".join(f"{_quoted(name)} ASC NULLS FIRST" for name in table.order_by)
         # What is appended is never compared by its bytes: it keeps the order it came in, without a sort.
         ordered = "" if table.append_only else f" ORDER BY {order}"

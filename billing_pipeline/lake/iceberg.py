@@ -177,7 +177,9 @@ def _create(catalog: "Catalog", table: Table) -> "IcebergTable":
     # the table is where a missing value is found.
     schema = Schema(
         *(
-            NestedField(number, column.name, _iceberg_type(column.type), required=False, doc=column.description)
+            NestedField(
+                number, column.name, _iceberg_type(column.type), required=False, doc=column.description
+            )
             for number, column in enumerate(table.columns, 1)
         )
     )

@@ -54,7 +54,9 @@ class Calendar:
 
         A grace is at most 72 h, so no day before D-2 can close after the end of D: three terms are all there are.
         """
-        return max(start_of(day) - back * DAY_US + DAY_US + self._grace(day, back) for back in range(GRACE_MAX_DAYS))
+        return max(
+            start_of(day) - back * DAY_US + DAY_US + self._grace(day, back) for back in range(GRACE_MAX_DAYS)
+        )
 
     def receipt_day(self, received_at: int) -> date:
         """The first day not yet closed at receipt."""

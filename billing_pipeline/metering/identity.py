@@ -32,7 +32,9 @@ def identify(workshop: Workshop, days: Sequence[date]) -> StageResult:
             session.define("unique_events", SQL / "unique_events.sql")
             session.define("corrections", SQL / "corrections.sql")
             unique.write(session, "unique_events", key)
-            duplicate.write(session, "redelivered", key, f"receipt_day = DATE '{day}'", _by_outcome(session, day))
+            duplicate.write(
+                session, "redelivered", key, f"receipt_day = DATE '{day}'", _by_outcome(session, day)
+            )
             corrections.write(session, "corrections", key)
     return finish((unique, duplicate, corrections), read)
 
@@ -46,7 +48,13 @@ def _find_redelivered(workshop: Workshop, session: Session, days: Sequence[date]
     session.scan("history_keys", USAGE_EVENT_KEYS, [file.path for file in history])
     session.keep("repeated_keys", SQL / "repeated_keys.sql")
     touched = [row[0] for row in session.rows("SELECT DISTINCT receipt_day FROM repeated_keys")]
-    scan(workshop, session, "repeated_records", VALID_USAGE_EVENTS, [day for day in touched if isinstance(day, date)])
+    scan(
+        workshop,
+        session,
+        "repeated_records",
+        VALID_USAGE_EVENTS,
+        [day for day in touched if isinstance(day, date)],
+    )
     session.keep("redelivered", SQL / "redelivered.sql")
 
 

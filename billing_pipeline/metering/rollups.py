@@ -60,7 +60,9 @@ def versions_found(workshop: Workshop, days: Sequence[date]) -> list[PartitionKe
     with workshop.engine.session() as session:
         scan(workshop, session, "unique_events", UNIQUE_USAGE_EVENTS, receipt_days_for(workshop, days))
         rows = session.rows("SELECT DISTINCT posting_day, rule_version FROM unique_events")
-    found = [PartitionKey(day, str(version)) for day, version in rows if isinstance(day, date) and day in wanted]
+    found = [
+        PartitionKey(day, str(version)) for day, version in rows if isinstance(day, date) and day in wanted
+    ]
     return sorted(found, key=str)
 
 
@@ -80,7 +82,14 @@ def _meters_of_usage(workshop: Workshop, session: Session) -> list[tuple[object,
         book = workshop.books.get(str(version))
         if book is not None:
             rows += [
-                (version, unit, dimensions, taken.meter.name, taken.meter.aggregation, taken.grouped_dimensions)
+                (
+                    version,
+                    unit,
+                    dimensions,
+                    taken.meter.name,
+                    taken.meter.aggregation,
+                    taken.grouped_dimensions,
+                )
                 for taken in taken_by(book, str(unit), str(dimensions))
             ]
     return rows

@@ -68,7 +68,12 @@ class Draft:
     partitions: list[Partition] = field(default_factory=list)
 
     def write(
-        self, session: Session, relation: str, key: PartitionKey, where: str = "true", counts: dict[str, int] | None = None
+        self,
+        session: Session,
+        relation: str,
+        key: PartitionKey,
+        where: str = "true",
+        counts: dict[str, int] | None = None,
     ) -> list[str]:
         """Write one partition from a relation; returns the paths written (none for an empty partition)."""
         path = self.workshop.lake.new_file(self.table)

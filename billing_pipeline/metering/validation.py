@@ -65,7 +65,9 @@ def validate(workshop: Workshop, days: Sequence[date]) -> StageResult:
 
 
 def _by_reason(session: Session) -> dict[str, int]:
-    rows = session.rows("SELECT rejected_as, count(*) FROM rejections GROUP BY rejected_as ORDER BY rejected_as")
+    rows = session.rows(
+        "SELECT rejected_as, count(*) FROM rejections GROUP BY rejected_as ORDER BY rejected_as"
+    )
     return {str(reason): int(str(count)) for reason, count in rows}
 
 
@@ -79,9 +81,19 @@ def _load_rules(workshop: Workshop, session: Session, last: date) -> None:
         for day in days_between(day_of(start), min(day_of(end - 1), until)):
             entry = workshop.calendar.entry(day)
             starts_at, ends_at = max(start, start_of(day)), min(end, start_of(day + timedelta(days=1)))
-            rows.append((day, datetime_of(starts_at), datetime_of(ends_at), book.version, datetime_of(entry.too_late_at)))
+            rows.append(
+                (
+                    day,
+                    datetime_of(starts_at),
+                    datetime_of(ends_at),
+                    book.version,
+                    datetime_of(entry.too_late_at),
+                )
+            )
     session.load("calendar", CALENDAR_COLUMNS, rows)
-    session.load("units", UNIT_COLUMNS, [(book.version, unit) for book in books for unit in sorted(book.units)])
+    session.load(
+        "units", UNIT_COLUMNS, [(book.version, unit) for book in books for unit in sorted(book.units)]
+    )
 
 
 def _load_registry(workshop: Workshop, session: Session, last: date) -> None:

@@ -14,10 +14,14 @@ RECEIPT = (
 )
 
 PARSED = (
-    Column("source", TEXT, "The producer; with `id` the identity of the event.", nullable=True, max_length=256),
+    Column(
+        "source", TEXT, "The producer; with `id` the identity of the event.", nullable=True, max_length=256
+    ),
     Column("id", TEXT, "The producer's id of the event.", nullable=True, max_length=128),
     Column("schema_version", WHOLE, "Version of the event contract the record came in.", nullable=True),
-    Column("payload_digest", BYTES, "128 bits over the canonical form; equal digests are the same event.", True),
+    Column(
+        "payload_digest", BYTES, "128 bits over the canonical form; equal digests are the same event.", True
+    ),
     Column("key_hash", WHOLE, "First 64 bits of MD5 over source, NUL, id (signed).", nullable=True),
     Column("occurred_at", INSTANT, "When the action happened (UTC, microseconds).", nullable=True),
     Column("emitted_at", INSTANT, "When the producer sent it; informative.", nullable=True),

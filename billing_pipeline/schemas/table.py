@@ -48,7 +48,7 @@ class PartitionKey:
         return (self.day,) if self.rule_version is None else (self.day, self.rule_version)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """One table of the lake.
 

@@ -64,7 +64,10 @@ VALID_USAGE_EVENTS = Table(
     "usage events and corrections, before identity is decided.",
     columns=(
         pick(RECEIPT, "receipt_day")[0],
-        *(Column(c.name, c.type, c.description, nullable=True) for c in pick(BOOKED, "posting_day usage_day")),
+        *(
+            Column(c.name, c.type, c.description, nullable=True)
+            for c in pick(BOOKED, "posting_day usage_day")
+        ),
         *pick(RECEIPT, "queue_offset received_at"),
         Column("kind", TEXT, "usage or correction.", one_of=("usage", "correction")),
         *required(*pick(PARSED, "source id")),
@@ -236,7 +239,10 @@ RATED_CHARGES = Table(
     columns=(
         *_LINE_KEY,
         *required(*pick(PARSED, "quantity")),
-        *pick(RATED, "amount amount_minor booked_before_minor currency line_id evidence_digest description tiers"),
+        *pick(
+            RATED,
+            "amount amount_minor booked_before_minor currency line_id evidence_digest description tiers",
+        ),
     ),
     partition_by=("period_end_day",),
     order_by=("customer_id", "currency", "line_id"),
@@ -267,7 +273,9 @@ INVOICE_LINES = Table(
     description="The lines of each customer's invoice; an invoice is the sum of its rounded lines.",
     columns=(
         *_LINE_KEY,
-        Column("kind", TEXT, "usage, or adjustment of an earlier usage period.", one_of=("usage", "adjustment")),
+        Column(
+            "kind", TEXT, "usage, or adjustment of an earlier usage period.", one_of=("usage", "adjustment")
+        ),
         *required(*pick(PARSED, "quantity")),
         *pick(RATED, "amount"),
         Column("amount_minor", WHOLE, "What this line bills, in the currency's minor unit."),

@@ -1,0 +1,1 @@
+"""What proves the numbers: conservation from the log to the invoice."""

@@ -1,0 +1,1 @@
+"""Dagster wiring, by stage: it names what the rest does."""

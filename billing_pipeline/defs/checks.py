@@ -1,0 +1,143 @@
+"""Asset checks: schema of every table, conservation between tables, the close gate, usage without meter or price.
+
+They are unpartitioned and look at the partitions of the run they belong to; run by hand they look at the latest ones.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+
+import dagster as dg
+
+from billing_pipeline.audit.conservation import line_faults, open_days, record_faults, rollup_faults
+from billing_pipeline.defs.partitions import DAYS_AT_ONCE, days_in_tags, version_in_tags
+from billing_pipeline.defs.resources import PipelineResource
+from billing_pipeline.metering.stage import Workshop, scan
+from billing_pipeline.pipeline import Pipeline
+from billing_pipeline.schemas.pandera_schemas import faults_of
+from billing_pipeline.schemas.table import Table
+from billing_pipeline.schemas.tables import (
+    BLOCKED_INVOICES,
+    RAW_USAGE_EVENTS,
+    TABLES,
+    UNMETERED_USAGE,
+)
+
+FAULTS_SHOWN = 20
+Faults = Callable[[Workshop, Sequence[date], str | None], list[str]]
+"""Of some days, and of one rule version where the run is about one."""
+
+
+def checked_days(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, table: Table) -> list[date]:
+    """The days of the run, or the latest days of the table where the run has none."""
+    days = days_in_tags(context.run.tags)
+    return days or sorted({file.key.day for file in pipeline.lake.files(table)})[-DAYS_AT_ONCE:]
+
+
+def verdict(
+    faults: Sequence[str], days: Sequence[date], severity: dg.AssetCheckSeverity
+) -> dg.AssetCheckResult:
+    """The result of a check that lists faults."""
+    return dg.AssetCheckResult(
+        passed=not faults,
+        severity=severity,
+        description="; ".join(faults[:FAULTS_SHOWN]) or None,
+        metadata={
+            "days": f"{days[0]} to {days[-1]}" if days else "none",
+            "faults": len(faults),
+        },
+    )
+
+
+def _schema_check(table: Table) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table.name,
+        name=f"{table.name}_schema",
+        description="Every row keeps the table's pandera schema: types, missing values, enumerations, bounds.",
+        blocking=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
+        billing = pipeline.open()
+        days = checked_days(context, billing, table)
+        paths = [file.path for file in billing.lake.files(table, days)]
+        return verdict(faults_of(table, paths), days, dg.AssetCheckSeverity.ERROR)
+
+    return check
+
+
+def _conservation_check(asset: str, name: str, description: str, faults: Faults) -> dg.AssetChecksDefinition:
+    table = next(table for table in TABLES if table.name == asset)
+
+    @dg.asset_check(asset=asset, name=name, description=description, blocking=True)
+    def check(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
+        billing = pipeline.open()
+        days = checked_days(context, billing, table)
+        found = faults(billing.workshop, days, version_in_tags(context.run.tags)) if days else []
+        return verdict(found, days, dg.AssetCheckSeverity.ERROR)
+
+    return check
+
+
+def _none_listed_check(table: Table, name: str, description: str, columns: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=table.name, name=name, description=description)
+    def check(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
+        billing = pipeline.open()
+        days = checked_days(context, billing, table)
+        with billing.engine.session() as session:
+            scan(billing.workshop, session, "listed", table, days)
+            rows = session.rows(f"SELECT {columns} FROM listed ORDER BY ALL LIMIT {FAULTS_SHOWN}")
+        # Only its customer's invoice is held back, so this warns and does not stop the run.
+        faults = [": ".join(str(value) for value in row) for row in rows]
+        return verdict(faults, days, dg.AssetCheckSeverity.WARN)
+
+    return check
+
+
+@dg.asset_check(
+    asset=RAW_USAGE_EVENTS.name,
+    description="All that was received before the close of the day has been landed: the watermark is past it.",
+)
+def close_gate(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
+    """Warn of days that are still open: their partitions may change, and `billing close` refuses them."""
+    billing = pipeline.open()
+    days = checked_days(context, billing, RAW_USAGE_EVENTS)
+    still_open: Iterable[date] = open_days(billing.workshop, days, billing.watermark())
+    return verdict([f"{day} is still open" for day in still_open], days, dg.AssetCheckSeverity.WARN)
+
+
+schema_checks = [_schema_check(table) for table in TABLES]
+conservation_checks = [
+    _conservation_check(
+        "unique_usage_events",
+        "records_conserved",
+        "Every record of a receipt day is in exactly one table: raw = control + valid + rejected, "
+        "valid = counted + duplicate + conflict + corrections.",
+        lambda workshop, days, _version: record_faults(workshop, days),
+    ),
+    _conservation_check(
+        "usage_rollups",
+        "rollups_complete",
+        "Per meter and rule version the rollups of a posting day are the sum of all its billable events; "
+        "run without a version, for every version found in them.",
+        rollup_faults,
+    ),
+    _conservation_check(
+        "invoice_lines",
+        "lines_equal_charges",
+        "Per customer the invoice lines bill exactly what the charges book.",
+        lambda workshop, days, _version: line_faults(workshop, days),
+    ),
+]
+listing_checks = [
+    _none_listed_check(
+        UNMETERED_USAGE,
+        "all_usage_metered",
+        "Every billable event is taken by a meter.",
+        "customer_id, unit, dimensions, rule_version",
+    ),
+    _none_listed_check(
+        BLOCKED_INVOICES,
+        "no_invoice_blocked",
+        "Every metered usage has a price; a customer without one is held back, others are not.",
+        "customer_id, reason_code, message",
+    ),
+]

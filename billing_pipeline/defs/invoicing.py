@@ -1,0 +1,77 @@
+"""Invoicing: the lines of each invoice, and their way to Stripe."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from billing_pipeline.defs.ingest import SINGLE_RUN
+from billing_pipeline.defs.partitions import DAILY, days_of
+from billing_pipeline.defs.resources import PipelineResource
+from billing_pipeline.defs.table_assets import OWNERS, report, spec
+from billing_pipeline.invoicing.push_stage import push_days, refuse_unclosed
+from billing_pipeline.invoicing.rating_stage import list_invoice_lines
+from billing_pipeline.rating.money import format_minor
+from billing_pipeline.schemas.tables import INVOICE_LINES
+
+
+@dg.multi_asset(specs=[spec(INVOICE_LINES, DAILY)], backfill_policy=SINGLE_RUN)
+def invoice_lines(
+    context: dg.AssetExecutionContext, pipeline: PipelineResource
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Bill what each line key costs now, less what earlier invoices have booked of it."""
+    billing = pipeline.open()
+    result = list_invoice_lines(billing.workshop, days_of(context.partition_keys))
+    yield from report(context, billing, result, [INVOICE_LINES], billing.watermark())
+
+
+@dg.asset(
+    deps=["invoice_lines", "blocked_invoices"],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    group_name="invoicing",
+    owners=OWNERS,
+    kinds={"stripe"},
+    retry_policy=None,
+)
+def stripe_invoice_pushes(
+    context: dg.AssetExecutionContext, pipeline: PipelineResource
+) -> dg.MaterializeResult[None]:
+    """Every invoice of the periods that end on a day, in Stripe: verified on a draft, then finalized, exactly once.
+
+    Without a key the project's own Stripe simulator takes them.
+    """
+    billing = pipeline.open()
+    days = days_of(context.partition_keys)
+    refuse_unclosed(billing.calendar, days, billing.watermark())
+    results = push_days(billing.workshop, billing.control, billing.settings, days)
+    for result in results:
+        total = format_minor(result.total_minor, result.currency)
+        context.log.info(
+            f"{result.customer_id} {result.billing_period} {total}: {result.state} {result.message}"
+        )
+    by_state: dict[str, int] = {}
+    for result in results:
+        by_state[result.state] = by_state.get(result.state, 0) + 1
+    unfinished = [result for result in results if result.state in ("refused", "failed")]
+    if unfinished:
+        told = "; ".join(f"{each.customer_id} {each.billing_period}: {each.message}" for each in unfinished)
+        raise dg.Failure(f"{len(unfinished)} invoices did not reach Stripe: {told}", allow_retries=False)
+    return dg.MaterializeResult(
+        metadata={
+            **{f"invoices: {state}": count for state, count in by_state.items()},
+            "requests sent": sum(result.requests_sent for result in results),
+            "invoices": dg.MetadataValue.md(
+                "\n".join(
+                    [
+                        "| customer | period | total | Stripe invoice | state |",
+                        "|---|---|---:|---|---|",
+                        *(
+                            f"| {r.customer_id} | {r.billing_period} | {format_minor(r.total_minor, r.currency)} "
+                            f"| {r.stripe_invoice_id or ''} | {r.state} |"
+                            for r in results
+                        ),
+                    ]
+                )
+            ),
+        }
+    )

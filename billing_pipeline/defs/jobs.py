@@ -1,0 +1,38 @@
+"""The jobs: a close is a sequence of runs, one job per partitions definition."""
+
+import dagster as dg
+
+records_job = dg.define_asset_job(
+    "records_of_day",
+    dg.AssetSelection.groups("ingest")
+    | dg.AssetSelection.assets(
+        "valid_usage_events",
+        "rejected_usage_events",
+        "usage_event_keys",
+        "unique_usage_events",
+        "duplicate_usage_events",
+        "usage_corrections",
+        "unmetered_usage",
+    ),
+    description="From the queue to unique usage events, for receipt days.",
+)
+rollups_job = dg.define_asset_job(
+    "rollups_of_day",
+    dg.AssetSelection.assets("usage_rollups"),
+    description="Metered quantity of posting days, per rule version found in them.",
+)
+completeness_job = dg.define_asset_job(
+    "rollups_complete",
+    dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("usage_rollups"), "rollups_complete")),
+    description="All rollups of some days against all their events, over all rule versions.",
+)
+invoices_job = dg.define_asset_job(
+    "invoices_of_day",
+    dg.AssetSelection.groups("rating", "invoicing"),
+    description="Charges, invoice lines and Stripe pushes of the invoice periods that end on a day.",
+)
+landing_job = dg.define_asset_job(
+    "landing",
+    dg.AssetSelection.assets("raw_usage_events"),
+    description="Land what the durable queue holds.",
+)

@@ -1,0 +1,67 @@
+"""What starts by itself: the daily close, and landing whenever the queue holds something."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+
+from billing_pipeline.closing import close_through
+from billing_pipeline.control.clock import now_us
+from billing_pipeline.defs.jobs import landing_job
+from billing_pipeline.defs.resources import PipelineResource
+
+LANDING_INTERVAL_SECONDS = 30
+
+
+@dg.op(
+    description="Move the queue's clock to now, then close every day that has ended and whose grace is over."
+)
+def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
+    """Close what can be closed; a day whose records may still come stays open until the next tick."""
+    billing = pipeline.open()
+    now = now_us()
+    with billing.queue() as queue:
+        if queue.next_offset() == 0:
+            context.log.info("the log is empty: nothing to close")
+            return
+        queue.advance(max(now, queue.clock()))
+    through = billing.calendar.receipt_day(now) - timedelta(days=1)
+    closed = close_through(
+        billing, context.instance, through, lambda what, _done, _of: context.log.info(what)
+    )
+    context.log.info(f"closed {len(closed.days)} days up to {through} in {len(closed.run_ids)} runs")
+
+
+@dg.job(description="The daily close: a sequence of runs, for the rule versions found in each day.")
+def daily_close() -> None:
+    """Close every day that has ended."""
+    close_ended_days()
+
+
+daily_close_schedule = dg.ScheduleDefinition(
+    name="daily_close_schedule",
+    job=daily_close,
+    cron_schedule="5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour: a day is closed soon after its grace is over, whatever the grace is.",
+)
+
+
+@dg.sensor(
+    job=landing_job,
+    minimum_interval_seconds=LANDING_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Lands the durable queue whenever it holds records that are not in the lake.",
+)
+def landing_sensor(pipeline: PipelineResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for a landing of the receipt day that is open now."""
+    billing = pipeline.open()
+    with billing.queue() as queue:
+        pending = billing.lander(queue).pending()
+        end, clock = queue.next_offset(), queue.clock()
+    if pending == 0:
+        yield dg.SkipReason("everything in the queue has been landed")
+        return
+    day = billing.calendar.receipt_day(clock)
+    yield dg.RunRequest(run_key=f"landing-{end}", partition_key=day.isoformat())

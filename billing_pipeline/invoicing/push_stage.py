@@ -1,0 +1,123 @@
+"""The push of the invoices whose period ends on some days, from the table of invoice lines to Stripe."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from billing_pipeline.contract.instants import instant_text
+from billing_pipeline.contract.registry import Registry
+from billing_pipeline.errors import CloseGateError
+from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
+from billing_pipeline.invoicing.stripe_push import PushResult, push_invoices
+from billing_pipeline.lake.engine import Session
+from billing_pipeline.metering.calendar import Calendar
+from billing_pipeline.metering.registry_relations import registry_until
+from billing_pipeline.metering.stage import Workshop, scan
+from billing_pipeline.rating.money import grouped
+from billing_pipeline.schemas.tables import INVOICE_LINES
+from billing_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from billing_pipeline.invoicing.stripe_gateway import StripeGateway
+
+SIMULATOR_KEY = "sk_test_simulator"
+
+_COLUMNS = (
+    "customer_id, billing_period, currency, line_id, description, amount_minor, quantity, unit, "
+    "kind, usage_period, rule_version, evidence_digest"
+)
+
+
+def refuse_unclosed(calendar: Calendar, days: Sequence[date], watermark: int) -> None:
+    """Let only invoices of closed periods go to Stripe.
+
+    Raises:
+        CloseGateError: a day is not closed by the watermark.
+    """
+    for day in days:
+        if watermark < calendar.close(day):
+            raise CloseGateError(
+                f"{day} is not closed: records received before {instant_text(calendar.close(day))} may still come "
+                f"(the watermark is {instant_text(watermark)}); close it first with `billing close --through {day}`"
+            )
+
+
+def push_days(
+    workshop: Workshop, control: "Engine", settings: Settings, days: Sequence[date]
+) -> list[PushResult]:
+    """Push every invoice whose period ends on one of the days; what is in Stripe already stays as it is."""
+    invoices = planned_invoices(workshop, days)
+    if not invoices:
+        return []
+    with open_gateway(settings) as gateway:
+        return push_invoices(control, gateway, invoices)
+
+
+@contextmanager
+def open_gateway(settings: Settings) -> "Iterator[StripeGateway]":
+    """Stripe where a key is set; else the project's own simulator, served for as long as it is needed."""
+    from billing_pipeline.invoicing.simulator.server import running_simulator
+    from billing_pipeline.invoicing.stripe_gateway import StripeGateway
+
+    if settings.stripe_api_key:
+        gateway = StripeGateway(settings.stripe_api_key, settings.stripe_api_base)
+        try:
+            yield gateway
+        finally:
+            gateway.close()
+        return
+    with running_simulator(settings.simulator_path) as address:
+        gateway = StripeGateway(SIMULATOR_KEY, address)
+        try:
+            yield gateway
+        finally:
+            gateway.close()
+
+
+def planned_invoices(workshop: Workshop, days: Sequence[date]) -> list[PlannedInvoice]:
+    """The invoices of the periods that end on some days, one per customer, period and currency."""
+    with workshop.engine.session() as session:
+        scan(workshop, session, "lines", INVOICE_LINES, days)
+        rows: list[tuple[Any, ...]] = session.rows(
+            f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, kind DESC, line_id"
+        )
+        registry = _registry(workshop, session, days)
+    return [
+        PlannedInvoice(
+            customer_id=customer_id,
+            customer_name=_name(registry, customer_id),
+            billing_period=billing_period,
+            currency=currency,
+            lines=tuple(_line(row) for row in group),
+        )
+        for (customer_id, billing_period, currency), group in groupby(rows, lambda row: row[:3])
+    ]
+
+
+def _registry(workshop: Workshop, session: Session, days: Sequence[date]) -> Registry:
+    return registry_until(workshop, session, max(days))
+
+
+def _name(registry: Registry, customer_id: str) -> str:
+    customer = registry.customer(customer_id)
+    return customer.name if customer else customer_id
+
+
+def _line(row: tuple[Any, ...]) -> PlannedLine:
+    _, _, _, line_id, description, amount_minor, quantity, unit, kind, usage_period, version, evidence = row
+    return PlannedLine(
+        line_id=line_id,
+        description=description,
+        amount_minor=amount_minor,
+        quantity_text=f"{grouped(quantity)} {unit}",
+        metadata={
+            "kind": kind,
+            "usage_period": usage_period.isoformat(),
+            "rule_version": version,
+            "evidence_digest": evidence,
+        },
+    )
