@@ -224,3 +224,15 @@ class CloseRunError(BillingError):
             f"{job} of {partitions} failed (run {run_id}): {message or 'see the run in the Dagster UI'}; "
             "mend it and close again"
         )
+
+
+class QueryError(BillingError):
+    """A query cannot be run over the tables. Caught by nobody but the command."""
+
+
+class NoInvoiceError(BillingError):
+    """There is no invoice of that customer and period. Caught by nobody but the command."""
+
+
+class DemoRefusedError(BillingError):
+    """The home holds a company that is not the demo's. Caught by nobody but the command."""

@@ -91,8 +91,8 @@ def open_days(workshop: Workshop, days: Sequence[date], watermark: int) -> list[
     return [day for day in days if watermark < workshop.calendar.close(day)]
 
 
-def _sums(session: Session, query: str) -> dict[object, str]:
-    return {day: f"{quantity} in {events} events" for day, quantity, events in session.rows(query)}
+def _sums(session: Session, query: str) -> dict[str, str]:
+    return {str(day): f"{quantity} in {events} events" for day, quantity, events in session.rows(query)}
 
 
 def _aggregate(meter: Meter) -> str:

@@ -13,7 +13,7 @@ from billing_pipeline.invoicing.rating_stage import rate
 from billing_pipeline.schemas.tables import BLOCKED_INVOICES, RATED_CHARGES
 
 RATED = (RATED_CHARGES, BLOCKED_INVOICES)
-UPSTREAM = [
+UPSTREAM: list[dg.AssetDep | str] = [
     dg.AssetDep("usage_rollups", partition_mapping=OF_POSTING_DAY),
     "unmetered_usage",
     "registry_changes",

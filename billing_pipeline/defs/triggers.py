@@ -1,7 +1,6 @@
 """What starts by itself: the daily close, and landing whenever the queue holds something."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 
@@ -25,7 +24,7 @@ def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource)
             context.log.info("the log is empty: nothing to close")
             return
         queue.advance(max(now, queue.clock()))
-    through = billing.calendar.receipt_day(now) - timedelta(days=1)
+    through = billing.calendar.last_closed(now)
     closed = close_through(
         billing, context.instance, through, lambda what, _done, _of: context.log.info(what)
     )

@@ -17,8 +17,9 @@ from billing_pipeline.ingest.queue import Batch, Queue
 from billing_pipeline.lake.engine import Engine, Session
 from billing_pipeline.lake.iceberg import LOCK_TIMEOUT_SECONDS, Lake
 from billing_pipeline.metering.calendar import Calendar, days_between
+from billing_pipeline.schemas.columns import CONTROL, PARSED
 from billing_pipeline.schemas.table import Column, ColumnType
-from billing_pipeline.schemas.tables import CONTROL, FAULT, PARSED, RAW_USAGE_EVENTS
+from billing_pipeline.schemas.tables import FAULT, RAW_USAGE_EVENTS
 
 GROUP = "landing"
 NEXT_OFFSET = "billing.next-offset"

@@ -1,7 +1,6 @@
 """The push of the invoices whose period ends on some days, from the table of invoice lines to Stripe."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,6 @@ from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-    from billing_pipeline.invoicing.stripe_gateway import StripeGateway
-
-SIMULATOR_KEY = "sk_test_simulator"
 
 _COLUMNS = (
     "customer_id, billing_period, currency, line_id, description, amount_minor, quantity, unit, "
@@ -50,32 +45,13 @@ def push_days(
     workshop: Workshop, control: "Engine", settings: Settings, days: Sequence[date]
 ) -> list[PushResult]:
     """Push every invoice whose period ends on one of the days; what is in Stripe already stays as it is."""
+    from billing_pipeline.invoicing.stripe_connection import connect_stripe
+
     invoices = planned_invoices(workshop, days)
     if not invoices:
         return []
-    with open_gateway(settings) as gateway:
+    with connect_stripe(settings) as gateway:
         return push_invoices(control, gateway, invoices)
-
-
-@contextmanager
-def open_gateway(settings: Settings) -> "Iterator[StripeGateway]":
-    """Stripe where a key is set; else the project's own simulator, served for as long as it is needed."""
-    from billing_pipeline.invoicing.simulator.server import running_simulator
-    from billing_pipeline.invoicing.stripe_gateway import StripeGateway
-
-    if settings.stripe_api_key:
-        gateway = StripeGateway(settings.stripe_api_key, settings.stripe_api_base)
-        try:
-            yield gateway
-        finally:
-            gateway.close()
-        return
-    with running_simulator(settings.simulator_path) as address:
-        gateway = StripeGateway(SIMULATOR_KEY, address)
-        try:
-            yield gateway
-        finally:
-            gateway.close()
 
 
 def planned_invoices(workshop: Workshop, days: Sequence[date]) -> list[PlannedInvoice]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyiceberg.catalog import Catalog
-    from pyiceberg.expressions import BooleanExpression
     from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.types import IcebergType
 
 NAMESPACE = "billing"
 LOCK_TIMEOUT_SECONDS = 120
@@ -66,7 +66,8 @@ class Lake:
         scan = iceberg.scan() if wanted is None else iceberg.scan(row_filter=_between(table, wanted))
         found = []
         for task in scan.plan_files():
-            key = _key(tuple(task.file.partition))
+            partition = task.file.partition
+            key = _key(tuple(partition[place] for place in range(len(partition))))
             if wanted is None or key.day in wanted:
                 found.append(DataFile(_local(task.file.file_path), key, task.file.record_count))
         return sorted(found, key=lambda file: (str(file.key), file.path))
@@ -204,7 +205,7 @@ def _create(catalog: "Catalog", table: Table) -> "IcebergTable":
     )
 
 
-def _iceberg_type(kind: ColumnType) -> "object":
+def _iceberg_type(kind: ColumnType) -> "IcebergType":
     from pyiceberg import types
 
     return {
@@ -228,33 +229,20 @@ def _expire(iceberg: "IcebergTable") -> None:
         iceberg.maintenance.expire_snapshots().by_ids(surplus).commit()
 
 
-def _between(table: Table, days: set[date]) -> "BooleanExpression":
-    from pyiceberg.expressions import And, GreaterThanOrEqual, LessThanOrEqual
-
+def _between(table: Table, days: set[date]) -> str:
     column = table.partition_by[0]
-    return And(
-        GreaterThanOrEqual(column, min(days).isoformat()),  # type: ignore[arg-type, misc]  # pyiceberg's
-        LessThanOrEqual(column, max(days).isoformat()),  # type: ignore[arg-type, misc]  # stubs know no str term
-    )
+    return f"{column} >= '{min(days)}' AND {column} <= '{max(days)}'"
 
 
-def _any_of(table: Table, keys: Sequence[PartitionKey]) -> "BooleanExpression":
-    from pyiceberg.expressions import And, EqualTo, In, Or
-
-    day_column = table.partition_by[0]
-    if len(table.partition_by) == 1:
-        return In(day_column, [key.day.isoformat() for key in keys])  # type: ignore[arg-type, misc]  # as above
-    by_version: dict[str | None, list[PartitionKey]] = {}
+def _any_of(table: Table, keys: Sequence[PartitionKey]) -> str:
+    by_version: dict[str | None, list[str]] = {}
     for key in keys:
-        by_version.setdefault(key.rule_version, []).append(key)
-    parts = [
-        And(
-            In(day_column, [key.day.isoformat() for key in of_version]),  # type: ignore[arg-type, misc]  # as above
-            EqualTo(table.partition_by[1], version),  # type: ignore[arg-type, misc]  # as above
-        )
-        for version, of_version in by_version.items()
-    ]
-    return parts[0] if len(parts) == 1 else Or(*parts)
+        by_version.setdefault(key.rule_version, []).append(f"'{key.day}'")
+    parts = []
+    for version, days in by_version.items():
+        of_version = "" if version is None else f" AND {table.partition_by[1]} = '{version}'"
+        parts.append(f"({table.partition_by[0]} IN ({', '.join(days)}){of_version})")
+    return " OR ".join(parts)
 
 
 def _key(values: tuple[object, ...]) -> PartitionKey:

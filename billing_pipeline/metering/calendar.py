@@ -65,6 +65,10 @@ class Calendar:
             day += timedelta(days=1)
         return day
 
+    def last_closed(self, watermark: int) -> date:
+        """The last day that is closed once everything received before the watermark is there."""
+        return self.receipt_day(watermark) - timedelta(days=1)
+
     def posting_day(self, occurred_at: int, received_at: int) -> date:
         """The day into which usage is booked."""
         return max(day_of(occurred_at), self.receipt_day(received_at))

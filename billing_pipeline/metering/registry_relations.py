@@ -8,8 +8,8 @@ from typing import Any
 from billing_pipeline.contract.instants import datetime_of
 from billing_pipeline.contract.registry import Registry, RegistryChange
 from billing_pipeline.lake.engine import Session
-from billing_pipeline.metering.stage import Workshop
-from billing_pipeline.schemas.tables import REGISTRY_CHANGES
+from billing_pipeline.metering.stage import Workshop, scan
+from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS, REGISTRY_CHANGES
 
 FOR_EVER = (1 << 63) - 1
 
@@ -21,6 +21,13 @@ def registry_until(workshop: Workshop, session: Session, last: date) -> Registry
     files = [file.path for file in workshop.lake.files(REGISTRY_CHANGES) if file.key.day <= last]
     session.scan("registry", REGISTRY_CHANGES, files)
     rows = session.rows(f"SELECT {_COLUMNS} FROM registry ORDER BY queue_offset")
+    return Registry([*workshop.seed, *map(_change, rows)])
+
+
+def registry_of_log(workshop: Workshop, session: Session) -> Registry:
+    """The registry after the seed and every change that has been landed, closed day or not."""
+    scan(workshop, session, "raw", RAW_USAGE_EVENTS)
+    rows = session.rows(f"SELECT {_COLUMNS} FROM raw WHERE kind = 'control' ORDER BY queue_offset")
     return Registry([*workshop.seed, *map(_change, rows)])
 
 

@@ -1,0 +1,155 @@
+"""The `billing` command. Heavy parts are imported by the command that needs them, so `--help` answers at once."""
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from billing_pipeline.errors import BillingError
+
+if TYPE_CHECKING:
+    from billing_pipeline.pipeline import Pipeline
+
+FORMATS = ("azure-llm", "agent-trace", "ndjson", "cloudevents")
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+def main() -> None:
+    """Run the command; an error that a person can mend is one message, not a traceback."""
+    try:
+        billing.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except BillingError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="billing-pipeline")
+def billing() -> None:
+    """Usage-based billing: usage events in, invoices that can be defended line by line out."""
+
+
+@billing.command("import")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--format", "format_name", required=True, type=click.Choice(FORMATS), help="What the files hold."
+)
+@click.option("--start", help="Instant (with offset) at which a trace is laid out; needed by agent-trace.")
+@click.option("--days", default=14, show_default=True, help="Days over which an undated trace is laid out.")
+@click.option("--customers", default=10, show_default=True, help="Customers that a trace is shared among.")
+@click.option("--seed", default=0, show_default=True, help="Which customer gets what, in a trace.")
+@click.option("--received-at", help="now, occurred, or the name of a field; traces: occurred, others: now.")
+@click.option("--register", is_flag=True, help="Register unknown customers and projects, on --plan.")
+@click.option("--plan", default="standard", show_default=True, help="Plan of customers registered here.")
+@click.option("--strict", is_flag=True, help="Stop before anything is appended if one line is invalid.")
+@click.option("--allow-late", is_flag=True, help="Go on where events are late or too late.")
+def import_files(files: tuple[Path, ...], format_name: str, start: str | None, **options: object) -> None:
+    """Import FILES of events into the durable queue, in the order of their receipt times."""
+    from billing_pipeline.terminal.import_report import ImportRequest, run_import
+
+    request = ImportRequest(format_name=format_name, files=files, start=start, **options)  # type: ignore[arg-type]  # click checks them
+    run_import(_pipeline(), request)
+
+
+@billing.group()
+def queue() -> None:
+    """The durable queue and its clock."""
+
+
+@queue.command("status")
+def queue_status() -> None:
+    """Show depth, clock and reading groups."""
+    from billing_pipeline.terminal.queue_status import show_queue
+
+    show_queue(_pipeline())
+
+
+@queue.command("advance")
+@click.option("--to", "instant", required=True, help="Instant with offset, such as 2026-11-01T01:00:00Z.")
+def queue_advance(instant: str) -> None:
+    """Promise that nothing received before an instant will come any more."""
+    from billing_pipeline.terminal.queue_status import advance_queue
+
+    advance_queue(_pipeline(), instant)
+
+
+@billing.command()
+@click.option("--through", required=True, type=DAY, help="Last day to close.")
+def close(through: datetime) -> None:
+    """Make every partition up to a day, headless: land, meter, rate, invoice, push."""
+    from billing_pipeline.terminal.close_report import run_close
+
+    run_close(_pipeline(), through.date())
+
+
+@billing.group()
+def invoice() -> None:
+    """Invoices."""
+
+
+@invoice.command("show")
+@click.argument("customer")
+@click.argument("period")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def invoice_show(customer: str, period: str, as_json: bool) -> None:
+    """Show the invoice of CUSTOMER for PERIOD (2026-10, or the day it starts on)."""
+    from billing_pipeline.terminal.invoice_view import show_invoice
+
+    show_invoice(_pipeline(), customer, period, as_json=as_json)
+
+
+@billing.command("sql")
+@click.argument("query")
+@click.option(
+    "--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
+)
+def run_sql(query: str, output: str) -> None:
+    """Run a read-only QUERY over the latest snapshot of all tables (docs/tables.md)."""
+    from billing_pipeline.terminal.query import run_query
+
+    run_query(_pipeline(), query, output)
+
+
+@billing.command()
+def schema() -> None:
+    """Print the JSON Schema of the event contract."""
+    import json
+
+    from billing_pipeline.contract.json_schema import event_schema
+
+    click.echo(json.dumps(event_schema(), indent=2))
+
+
+@billing.command()
+def doctor() -> None:
+    """Say what is installed, what the stores hold, what is missing and how to mend it."""
+    from billing_pipeline.terminal.doctor import run_doctor
+
+    if not run_doctor(_pipeline()):
+        sys.exit(1)
+
+
+@billing.command()
+@click.option("--through", type=DAY, default="2026-11-04", show_default=True, help="Last day to close.")
+def demo(through: datetime) -> None:
+    """Run a simulated AI company's month, from an empty home to printed invoices."""
+    from billing_pipeline.terminal.demo_report import run_demo
+
+    last: date = through.date()
+    run_demo(_pipeline(), last)
+
+
+def _pipeline() -> "Pipeline":
+    from billing_pipeline.pipeline import Pipeline
+    from billing_pipeline.settings import load_settings
+
+    return Pipeline(load_settings())

@@ -1,0 +1,1 @@
+"""What the `billing` command prints: one module per command, tables for people and JSON for programs."""

@@ -1,0 +1,153 @@
+"""`billing invoice show`: one customer's invoices of a period, line by line, to the cent."""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from billing_pipeline.errors import NoInvoiceError
+from billing_pipeline.metering.stage import scan
+from billing_pipeline.pipeline import Pipeline
+from billing_pipeline.rating.money import format_minor, grouped, plain
+from billing_pipeline.rating.periods import parse_period, period_name
+from billing_pipeline.schemas.tables import BLOCKED_INVOICES, INVOICE_LINES
+
+COLUMNS = (
+    "currency, kind, line_id, project_id, plan, charge, meter, dimensions, rule_version, usage_period, quantity, unit, "
+    "amount, booked_before_minor, amount_minor, tiers, description, evidence_digest, period_end_day"
+)
+Line = dict[str, Any]
+
+
+def show_invoice(pipeline: Pipeline, customer_id: str, period: str, *, as_json: bool) -> None:
+    """Print the invoices (one per currency) of a customer's period.
+
+    Raises:
+        NoInvoiceError: there is none; says whether it is blocked, and why.
+    """
+    try:
+        start = parse_period(period)
+    except ValueError as error:
+        raise NoInvoiceError(str(error)) from error
+    lines = _lines(pipeline, customer_id, start)
+    if not lines:
+        raise NoInvoiceError(_why_none(pipeline, customer_id, start))
+    invoices = [
+        (currency, list(group)) for currency, group in groupby(lines, lambda line: str(line["currency"]))
+    ]
+    if as_json:
+        for currency, group in invoices:
+            print(json.dumps(as_document(customer_id, start, currency, group), ensure_ascii=False, indent=2))  # noqa: T201 - the command's output
+        return
+    console = Console()
+    for currency, group in invoices:
+        _print(console, customer_id, start, currency, group)
+
+
+def as_document(customer_id: str, start: date, currency: str, lines: Sequence[Line]) -> dict[str, Any]:
+    """The invoice as JSON: amounts in minor units as integers, everything exact as text."""
+    return {
+        "customer_id": customer_id,
+        "billing_period": start.isoformat(),
+        "period_end_day": str(lines[0]["period_end_day"]),
+        "currency": currency,
+        "total_minor": sum(line["amount_minor"] for line in lines),
+        "total": format_minor(sum(line["amount_minor"] for line in lines), currency),
+        "lines": [
+            {
+                **{
+                    name: line[name]
+                    for name in ("line_id", "kind", "description", "project_id", "plan", "charge")
+                },
+                "meter": line["meter"],
+                "dimensions": json.loads(line["dimensions"]),
+                "rule_version": line["rule_version"],
+                "usage_period": str(line["usage_period"]),
+                "quantity": plain(line["quantity"]),
+                "unit": line["unit"],
+                "tiers": json.loads(line["tiers"]),
+                "amount_unrounded": plain(line["amount"]),
+                "booked_before_minor": line["booked_before_minor"],
+                "amount_minor": line["amount_minor"],
+                "evidence_digest": line["evidence_digest"],
+            }
+            for line in lines
+        ],
+    }
+
+
+def _lines(pipeline: Pipeline, customer_id: str, start: date) -> list[Line]:
+    with pipeline.engine.session() as session:
+        scan(pipeline.workshop, session, "lines", INVOICE_LINES)
+        rows = session.rows(
+            f"SELECT {COLUMNS} FROM lines WHERE customer_id = {_text(customer_id)} "
+            f"AND billing_period = DATE '{start}' "
+            "ORDER BY currency, kind DESC, usage_period, charge, rule_version, dimensions, project_id, line_id"
+        )
+    names = COLUMNS.split(", ")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _why_none(pipeline: Pipeline, customer_id: str, start: date) -> str:
+    with pipeline.engine.session() as session:
+        scan(pipeline.workshop, session, "blocked", BLOCKED_INVOICES)
+        blocked = session.rows(
+            f"SELECT message FROM blocked WHERE customer_id = {_text(customer_id)} "
+            f"AND billing_period = DATE '{start}' ORDER BY message"
+        )
+        scan(pipeline.workshop, session, "lines", INVOICE_LINES)
+        known = session.rows("SELECT DISTINCT customer_id, billing_period FROM lines ORDER BY ALL LIMIT 20")
+    if blocked:
+        return f"the invoice of {customer_id} is held back: " + "; ".join(str(row[0]) for row in blocked)
+    there = ", ".join(f"{customer} {period}" for customer, period in known) or "none yet: run `billing close`"
+    return f"there is no invoice of customer {customer_id!r} for the period that starts on {start}; there are: {there}"
+
+
+def _print(console: Console, customer_id: str, start: date, currency: str, lines: Sequence[Line]) -> None:
+    table = Table(
+        title=f"Invoice of {customer_id}, {period_name(start)}, {currency.upper()} "
+        f"(posting days {start} to {lines[0]['period_end_day']})",
+        title_justify="left",
+    )
+    table.add_column("line", ratio=1)
+    for name in ("quantity", "unrounded", "amount"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(
+            _what(line, currency),
+            f"{grouped(line['quantity'])} {line['unit']}",
+            plain(line["amount"]),
+            format_minor(line["amount_minor"], currency),
+        )
+    table.add_section()
+    total = format_minor(sum(line["amount_minor"] for line in lines), currency)
+    table.add_row("[bold]Total[/bold]", "", "", f"[bold]{total}[/bold]")
+    console.print(table)
+
+
+def _what(line: Line, currency: str) -> Text:
+    """The charge, then in small where it was used, under which rules, and the price tier by tier."""
+    values = ", ".join(json.loads(line["dimensions"]).values())
+    name = f"{line['charge']} ({values})" if values else str(line["charge"])
+    details = [f"project {line['project_id']}, rules {line['rule_version']}"]
+    if line["kind"] == "adjustment":
+        before = format_minor(line["booked_before_minor"], currency)
+        details.append(f"adjustment for {period_name(line['usage_period'])}, booked before {before}")
+    details += [_tier(tier) for tier in json.loads(line["tiers"])]
+    return Text.assemble(name, *((f"\n  {detail}", "dim") for detail in details))
+
+
+def _tier(tier: dict[str, str]) -> str:
+    fee = f" plus {tier['flat_fee']}" if tier["flat_fee"] not in {"", "0"} else ""
+    price = f"at {tier['unit_price']}{fee}"
+    return f"{tier['tier']}: {grouped(Decimal(tier['quantity']))} {price}" if tier["tier"] else price
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
