@@ -75,11 +75,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if file.is_file():
         try:
             values |= {key: str(value) for key, value in tomllib.loads(file.read_text("utf-8")).items()}
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file}: {error}; mend the file or remove it") from error
     unknown = values.keys() - _NAMES.keys()
     if unknown:
-        raise SettingsError(f"{file}: unknown setting {sorted(unknown)[0]!r}; known are {', '.join(_NAMES)}")
+        raise SettingsError(f"{file}: unknown setting {min(unknown)!r}; known are {', '.join(_NAMES)}")
     values |= {name: env[variable] for name, variable in _NAMES.items() if env.get(variable)}
     root = PROJECT_ROOT if (PROJECT_ROOT / "data").is_dir() else Path.cwd()
     data = Path(values.get("data", str(root / "data"))).resolve()
@@ -105,6 +105,6 @@ _NAMES = {
 
 def _whole_number(values: Mapping[str, str], name: str, *, default: int, least: int) -> int:
     text = values.get(name, str(default))
-    if not text.isdigit() or int(text) < least:
+    if not text.isdecimal() or int(text) < least:
         raise SettingsError(f"{_NAMES[name]}={text!r}: give a whole number of at least {least}")
     return int(text)

@@ -45,8 +45,9 @@ def record_faults(workshop: Workshop, days: Sequence[date]) -> list[str]:
 def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None = None) -> list[str]:
     """Where the rollups of these posting days are not what each meter's own events add up to.
 
-    Of one rule version, or of all: then every version found in the days' events must be there. The sums are made anew, meter by meter, with the filter of
-    the rule book written as SQL: another way to the number than the one that made it.
+    Of one rule version, or of all: then every version found in the days' events must be there. The sums are made
+    anew, meter by meter, with the filter of the rule book written as SQL: another way to the number than the one
+    that made it.
     """
     faults: list[str] = []
     with workshop.engine.session() as session:
@@ -57,8 +58,8 @@ def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None 
             for meter in book.meters.values():
                 expected = _sums(
                     session,
-                    f"SELECT posting_day, {_aggregate(meter)}, count(*) FROM unique_events WHERE billable AND {between} "
-                    f"AND rule_version = {_text(book.version)} AND {_takes(meter)} GROUP BY posting_day",
+                    f"SELECT posting_day, {_aggregate(meter)}, count(*) FROM unique_events "
+                    f"WHERE billable AND {between} AND rule_version = {_text(book.version)} AND {_takes(meter)} GROUP BY posting_day",
                 )
                 found = _sums(
                     session,
@@ -66,8 +67,8 @@ def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None 
                     f"AND rule_version = {_text(book.version)} AND meter = {_text(meter.name)} GROUP BY posting_day",
                 )
                 faults += [
-                    f"{day}: meter {meter.name}, rule version {book.version}: events say {expected.get(day, 'nothing')}, "
-                    f"rollups {found.get(day, 'nothing')}"
+                    f"{day}: meter {meter.name}, rule version {book.version}: "
+                    f"events say {expected.get(day, 'nothing')}, rollups {found.get(day, 'nothing')}"
                     for day in sorted(expected.keys() | found.keys())
                     if expected.get(day) != found.get(day)
                 ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from billing_pipeline.closing import close_through
+from billing_pipeline.defs.closing import close_through
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.defs.jobs import landing_job
 from billing_pipeline.defs.resources import PipelineResource
@@ -26,7 +26,11 @@ def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource)
         queue.advance(max(now, queue.clock()))
     through = billing.calendar.last_closed(now)
     closed = close_through(
-        billing, context.instance, through, lambda what, _done, _of: context.log.info(what)
+        billing,
+        context.instance,
+        context.repository_def.get_job,
+        through,
+        lambda what, _done, _of: context.log.info(what),
     )
     context.log.info(f"closed {len(closed.days)} days up to {through} in {len(closed.run_ids)} runs")
 

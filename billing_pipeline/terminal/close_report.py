@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from billing_pipeline.closing import Closed, close_through
+from billing_pipeline.defs.closing import Closed, close_through
+from billing_pipeline.definitions import defs
 from billing_pipeline.metering.stage import scan
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor
@@ -27,6 +28,7 @@ def run_close(pipeline: Pipeline, through: date) -> Closed:
         closed = close_through(
             pipeline,
             instance,
+            defs().resolve_job_def,
             through,
             lambda what, done, of: bars.update(task, description=what, completed=done, total=of),
         )

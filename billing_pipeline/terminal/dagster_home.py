@@ -1,6 +1,7 @@
 """The Dagster instance of a home, for headless runs: what they do is there in the UI as well."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing_pipeline.errors import SettingsError
@@ -19,7 +20,7 @@ def open_dagster(settings: Settings) -> "DagsterInstance":
     settings.dagster_path.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("BILLING_DAGSTER", str(settings.dagster_path))
     folder = os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
-    if not os.path.isfile(os.path.join(folder, "dagster.yaml")):
+    if not (Path(folder) / "dagster.yaml").is_file():
         raise SettingsError(
             f"DAGSTER_HOME={folder!r} holds no dagster.yaml; set it to the folder with the project's dagster.yaml"
         )

@@ -1,4 +1,4 @@
-"""`billing demo`: a simulated AI company's month, from an empty home to printed invoices, every record accounted for."""
+"""`billing demo`: a simulated company's month, from an empty home to printed invoices, every record accounted for."""
 
 import time
 from collections import Counter
@@ -47,7 +47,7 @@ def run_demo(pipeline: Pipeline, through: date) -> None:
     show_invoice(pipeline, SHOWN_CUSTOMER, SHOWN_PERIOD, as_json=False)
     console.print(f"Done in {time.monotonic() - started:.0f} s. What to look at next:")
     for line in (
-        "make dev                                  the Dagster UI: open the asset usage_rollups first, then its lineage",
+        "make dev                                  the Dagster UI: the asset usage_rollups first, then its lineage",
         'billing sql "SELECT reason_code, field, value, message FROM rejected_usage_events"',
         f"billing invoice show bluefin-legal {SHOWN_PERIOD} --json",
         "billing doctor                            what the stores hold",

@@ -3,6 +3,7 @@
 What runs here are the same Dagster jobs as in the UI, so each materialization, check and log stands there too.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,9 +19,11 @@ from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.schemas.tables import INVOICE_LINES, RAW_USAGE_EVENTS
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, JobDefinition
 
-PUSHED = "stripe_invoice_pushes"
+PROCESS_TAG = "billing/process_id"
+Jobs = Callable[[str], "JobDefinition"]
+"""Gives a job by its name."""
 Progress = Callable[[str, int, int], None]
 """Told what runs now, how many steps are done, and of how many."""
 
@@ -51,7 +54,11 @@ class Closed:
 
 
 def close_through(
-    pipeline: Pipeline, instance: "DagsterInstance", through: date, progress: Progress | None = None
+    pipeline: Pipeline,
+    instance: "DagsterInstance",
+    jobs: Jobs,
+    through: date,
+    progress: Progress | None = None,
 ) -> Closed:
     """Close every day up to and including one that is not closed yet.
 
@@ -76,12 +83,14 @@ def close_through(
     for stretch in _stretches(due):
         first, last = PartitionKey(stretch[0]), PartitionKey(stretch[-1])
         told(f"records of {first} to {last}", done, of)
-        runs.append(_run(instance, Step("records_of_day", first, last)))
+        runs.append(_run(instance, jobs, Step("records_of_day", first, last)))
         told(f"rollups of {first} to {last}", done + 1, of)
-        runs += [_run(instance, step) for step in rollup_steps(versions_found(pipeline.workshop, stretch))]
-        runs.append(_run(instance, Step("rollups_complete", first, last, checks_only=True)))
+        runs += [
+            _run(instance, jobs, step) for step in rollup_steps(versions_found(pipeline.workshop, stretch))
+        ]
+        runs.append(_run(instance, jobs, Step("rollups_complete", first, last, checks_only=True)))
         told(f"invoices of {first} to {last}", done + 2, of)
-        runs.append(_run(instance, Step("invoices_of_day", first, last)))
+        runs.append(_run(instance, jobs, Step("invoices_of_day", first, last)))
         done += 3
         told(f"closed {first} to {last}", done, of)
     return Closed(tuple(due), tuple(runs))
@@ -106,8 +115,8 @@ def refuse_open(pipeline: Pipeline, through: date, watermark: int) -> None:
     closes_at = pipeline.calendar.close(through)
     if watermark < closes_at:
         raise CloseGateError(
-            f"{through} cannot be closed: records received before {instant_text(closes_at)} may still come, the queue's "
-            f"clock stands at {instant_text(watermark)}. If nothing earlier will be imported, move it on with "
+            f"{through} cannot be closed: records received before {instant_text(closes_at)} may still come, "
+            f"the queue's clock stands at {instant_text(watermark)}. If nothing earlier will be imported, move it on with "
             f"`billing queue advance --to {instant_text(closes_at)}` and close again"
         )
 
@@ -126,8 +135,6 @@ def rollup_steps(keys: Sequence[PartitionKey]) -> list[Step]:
 
 def report_dead_runs(instance: "DagsterInstance") -> None:
     """Report runs of a close whose process is gone as failed; they would look as if they still ran."""
-    import os
-
     from dagster import DagsterRunStatus, RunsFilter
 
     running = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])
@@ -137,12 +144,7 @@ def report_dead_runs(instance: "DagsterInstance") -> None:
             instance.report_run_failed(run, f"its process {process} ended without a word; close again")
 
 
-PROCESS_TAG = "billing/process_id"
-
-
 def _is_alive(process_id: int) -> bool:
-    import os
-
     try:
         os.kill(process_id, 0)
     except ProcessLookupError:
@@ -164,13 +166,8 @@ def _stretches(days: Sequence[date]) -> Iterator[list[date]]:
         yield stretch
 
 
-def _run(instance: "DagsterInstance", step: Step) -> str:
-    import os
-
-    from billing_pipeline.definitions import defs
-
-    job = defs().resolve_job_def(step.job)
-    result = job.execute_in_process(
+def _run(instance: "DagsterInstance", jobs: Jobs, step: Step) -> str:
+    result = jobs(step.job).execute_in_process(
         instance=instance,
         tags={**step.tags, PROCESS_TAG: str(os.getpid())},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
