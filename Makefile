@@ -7,6 +7,7 @@ BILLING_HOME ?= $(CURDIR)/data/home
 export BILLING_HOME
 export BILLING_DAGSTER = $(BILLING_HOME)/dagster
 export DAGSTER_HOME = $(CURDIR)
+export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .PHONY: help setup demo dev test torture check bench docs clean
 help: ## Show what there is

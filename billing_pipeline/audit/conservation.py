@@ -59,7 +59,8 @@ def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None 
                 expected = _sums(
                     session,
                     f"SELECT posting_day, {_aggregate(meter)}, count(*) FROM unique_events "
-                    f"WHERE billable AND {between} AND rule_version = {_text(book.version)} AND {_takes(meter)} GROUP BY posting_day",
+                    f"WHERE billable AND {between} AND rule_version = {_text(book.version)} AND {_takes(meter)} "
+                    "GROUP BY posting_day",
                 )
                 found = _sums(
                     session,

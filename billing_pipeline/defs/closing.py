@@ -116,8 +116,8 @@ def refuse_open(pipeline: Pipeline, through: date, watermark: int) -> None:
     if watermark < closes_at:
         raise CloseGateError(
             f"{through} cannot be closed: records received before {instant_text(closes_at)} may still come, "
-            f"the queue's clock stands at {instant_text(watermark)}. If nothing earlier will be imported, move it on with "
-            f"`billing queue advance --to {instant_text(closes_at)}` and close again"
+            f"the queue's clock stands at {instant_text(watermark)}. If nothing earlier will be imported, move it on "
+            f"with `billing queue advance --to {instant_text(closes_at)}` and close again"
         )
 
 

@@ -23,7 +23,7 @@ def raw_usage_events(
     with billing.queue() as queue:
         landed = billing.lander(queue).land()
         watermark = queue.clock()
-    context.log.info(f"landed offsets {landed.first_offset} to {landed.next_offset}")
+    context.log.info("landed offsets %d to %d", landed.first_offset, landed.next_offset)
     result = landed_partitions(billing.workshop, days_of(context.partition_keys))
     yield from report(context, billing, result, [RAW_USAGE_EVENTS], watermark)
 

@@ -47,7 +47,7 @@ def stripe_invoice_pushes(
     for result in results:
         total = format_minor(result.total_minor, result.currency)
         context.log.info(
-            f"{result.customer_id} {result.billing_period} {total}: {result.state} {result.message}"
+            "%s %s %s: %s %s", result.customer_id, result.billing_period, total, result.state, result.message
         )
     by_state: dict[str, int] = {}
     for result in results:

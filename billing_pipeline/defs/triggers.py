@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from billing_pipeline.defs.closing import close_through
 from billing_pipeline.control.clock import now_us
+from billing_pipeline.defs.closing import close_through
 from billing_pipeline.defs.jobs import landing_job
 from billing_pipeline.defs.resources import PipelineResource
 
@@ -32,7 +32,7 @@ def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource)
         through,
         lambda what, _done, _of: context.log.info(what),
     )
-    context.log.info(f"closed {len(closed.days)} days up to {through} in {len(closed.run_ids)} runs")
+    context.log.info("closed %d days up to %s in %d runs", len(closed.days), through, len(closed.run_ids))
 
 
 @dg.job(description="The daily close: a sequence of runs, for the rule versions found in each day.")

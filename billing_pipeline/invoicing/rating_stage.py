@@ -84,9 +84,9 @@ def _rate_day(workshop: Workshop, session: Session, day: date) -> tuple[list[Row
     after = day + timedelta(days=1)
     first = min(period_start(day, registry.anchor_day(customer_id)) for customer_id in ending)
     for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
-        _scan_between(workshop, session, name, table, first, after)
+        _scan_between(workshop, session, name, table, between=(first, after))
     for name, table in (("blocked", BLOCKED_INVOICES), ("charged", RATED_CHARGES)):
-        _scan_between(workshop, session, name, table, date.min, day)
+        _scan_between(workshop, session, name, table, between=(date.min, day))
     postings = session.rows((SQL / "postings.sql").read_text("utf-8"))
     unsettled = session.rows((SQL / "unsettled.sql").read_text("utf-8"))
     periods = invoice_periods(registry, day, postings, unsettled)  # type: ignore[arg-type]  # rows as declared
@@ -94,7 +94,7 @@ def _rate_day(workshop: Workshop, session: Session, day: date) -> tuple[list[Row
         return [], []
     earliest = min(chain.from_iterable(period.usage_periods for period in periods))
     for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
-        _scan_between(workshop, session, name, table, earliest, after)
+        _scan_between(workshop, session, name, table, between=(earliest, after))
     session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
     return _rate_periods(workshop, session, periods, {day: registry})
 
@@ -218,9 +218,10 @@ def _charge_row(period: InvoicePeriod, line: InvoiceLine) -> Row:
 
 
 def _scan_between(
-    workshop: Workshop, session: Session, name: str, table: Table, first: date, until: date
+    workshop: Workshop, session: Session, name: str, table: Table, *, between: tuple[date, date]
 ) -> None:
     """Name a relation over the partitions from a day up to, and without, another one."""
+    first, until = between
     files = workshop.lake.files(table)
     session.scan(name, table, [file.path for file in files if first <= file.key.day < until])
 

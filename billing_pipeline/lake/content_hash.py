@@ -1,6 +1,6 @@
-"""Content hashes: the same rows give the same hash, whatever engine wrote them, in whatever order.
+r"""Content hashes: the same rows give the same hash, whatever engine wrote them, in whatever order.
 
-A row is its columns as text, each with backslash and bar escaped and NULL as `\\N`, joined by bars. Rows are sorted by
+A row is its columns as text, each with backslash and bar escaped and NULL as `\N`, joined by bars. Rows are sorted by
 that text. Large tables are hashed by the bytes of their files instead (same bytes per version of the engine).
 """
 

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from billing_pipeline.defs.closing import Closed, close_through
 from billing_pipeline.definitions import defs
+from billing_pipeline.defs.closing import Closed, close_through
 from billing_pipeline.metering.stage import scan
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor

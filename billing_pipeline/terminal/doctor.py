@@ -9,8 +9,8 @@ from importlib.metadata import version
 from rich.console import Console
 from rich.table import Table
 
-from billing_pipeline.defs.closing import days_due
 from billing_pipeline.contract.instants import instant_text
+from billing_pipeline.defs.closing import days_due
 from billing_pipeline.errors import BillingError
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.tables import TABLES
