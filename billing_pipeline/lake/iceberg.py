@@ -122,6 +122,7 @@ class Lake:
                 snapshot_properties=dict(properties),
                 check_duplicate_files=False,
             )
+            _expire(iceberg)
             return Commit(_id(before), _id(iceberg.current_snapshot()))
 
     @contextmanager
