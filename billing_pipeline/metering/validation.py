@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from billing_pipeline.contract.instants import datetime_of, microseconds_of
 from billing_pipeline.lake.engine import Session
-from billing_pipeline.metering.calendar import day_of, days_between, start_of
+from billing_pipeline.metering.calendar import GRACE_MAX_DAYS, day_of, days_between, start_of
 from billing_pipeline.metering.registry_relations import registry_as_known
 from billing_pipeline.metering.stage import SQL, Draft, StageResult, Workshop, finish, scan
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
@@ -74,8 +74,8 @@ def _by_reason(session: Session) -> dict[str, int]:
 def _load_rules(workshop: Workshop, session: Session, last: date) -> None:
     books = list(workshop.books)
     starts = [microseconds_of(book.effective_from) for book in books]
-    # A day's events may run ahead of it by the tolerance, and a receipt day's usage by its grace.
-    until = last + timedelta(days=4)
+    # Usage of a receipt day runs ahead of it by the grace, and beyond that by the tolerance: into the day after.
+    until = last + timedelta(days=GRACE_MAX_DAYS + 2)
     rows: list[tuple[object, ...]] = []
     for book, start, end in zip(books, starts, [*starts[1:], start_of(until)], strict=True):
         for day in days_between(day_of(start), min(day_of(end - 1), until)):
