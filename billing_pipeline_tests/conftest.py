@@ -1,0 +1,210 @@
+"""What the tests of the pipeline share: a fresh company, events in short, receiving them, and running the stages.
+
+The queue's wall clock stands far in the future, so that no test depends on the day on which it runs.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from billing_pipeline.contract.instants import instant_us
+from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.contract.parsing import parse_value
+from billing_pipeline.contract.registry import RegistryChange, control_record
+from billing_pipeline.ingest.landing import STRETCH_RECORDS, Lander
+from billing_pipeline.ingest.sqlite_queue import SqliteQueue
+from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.metering.control_records import separate_registry_changes
+from billing_pipeline.metering.identity import identify
+from billing_pipeline.metering.rollups import list_unmetered, roll_up, versions_found
+from billing_pipeline.metering.stage import StageResult, scan
+from billing_pipeline.metering.validation import validate
+from billing_pipeline.pipeline import Pipeline
+from billing_pipeline.rating.rule_book import RuleBooks
+from billing_pipeline.schemas.tables import TABLES
+from billing_pipeline.settings import PROJECT_ROOT, Settings
+
+FAR_FUTURE_US = instant_us("2040-01-01T00:00:00Z") or 0
+
+Entry = tuple[str, LogRecord]
+"""A receipt time (RFC 3339) and what was received."""
+
+
+def _settings(home: Path) -> Settings:
+    return Settings(
+        home=home,
+        data=PROJECT_ROOT / "data",
+        stripe_api_key=None,
+        stripe_api_base=None,
+        memory_limit_mb=1000,
+        threads=2,
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A fresh home, and the project's own rule books."""
+    return _settings(tmp_path / "home")
+
+
+@pytest.fixture
+def pipeline(settings: Settings) -> Pipeline:
+    """A fresh company under the project's rule books."""
+    return Pipeline(settings)
+
+
+@pytest.fixture(scope="session")
+def new_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pipeline]:
+    """Makes a fresh company, optionally under other rule books; for tests that need several, or one per module."""
+
+    def make(books: RuleBooks | None = None) -> Pipeline:
+        pipeline = Pipeline(_settings(tmp_path_factory.mktemp("company") / "home"))
+        if books is not None:
+            pipeline.books = books
+        return pipeline
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def usage() -> Callable[..., LogRecord]:
+    """One usage event: 1,000 output tokens of atlas-large by acme's project p, unless told otherwise."""
+
+    def make(event_id: str, occurred_at: str, **fields: object) -> LogRecord:
+        event: dict[str, object] = {
+            "type": "usage",
+            "schema_version": 2,
+            "source": "app",
+            "id": event_id,
+            "customer_id": "acme",
+            "project_id": "p",
+            "occurred_at": occurred_at,
+            "unit": "token",
+            "quantity": "1000",
+            "dimensions": {"model": "atlas-large", "token_class": "output"},
+            "correlation_id": "c",
+        }
+        return parse_value({name: value for name, value in (event | fields).items() if value is not None})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def correction() -> Callable[..., LogRecord]:
+    """A correction that voids an event of the source `app`."""
+
+    def make(correction_id: str, corrects_id: str, occurred_at: str, **fields: object) -> LogRecord:
+        event: dict[str, object] = {
+            "type": "correction",
+            "schema_version": 2,
+            "source": "support",
+            "id": correction_id,
+            "occurred_at": occurred_at,
+            "corrects": {"source": "app", "id": corrects_id},
+            "action": "void",
+            "reason_code": "metering_error",
+        }
+        return parse_value(event | fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def change() -> Callable[..., LogRecord]:
+    """One registry change as a record of the log; `details` by keyword."""
+    numbers = itertools.count()
+
+    def make(
+        entity: Any, entity_id: str, what: Any, effective_from: date = date(2026, 1, 1), **details: object
+    ) -> LogRecord:
+        return control_record(
+            RegistryChange(entity, entity_id, what, effective_from, details), f"change-{next(numbers)}"
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def registered(change: Callable[..., LogRecord]) -> Callable[..., list[LogRecord]]:
+    """The changes that register a customer with projects, and with a plan unless it is None."""
+
+    def make(
+        customer_id: str = "acme",
+        projects: Sequence[str] = ("p",),
+        *,
+        plan: str | None = "growth",
+        **details: object,
+    ) -> list[LogRecord]:
+        changes = [change("customer", customer_id, "register", **details)]
+        changes += [change("project", f"{customer_id}/{project}", "register") for project in projects]
+        if plan is not None:
+            changes.append(change("plan_assignment", customer_id, "assign", plan=plan))
+        return changes
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def receive() -> Callable[..., None]:
+    """Appends entries to a company's queue in the order given, and lands them."""
+
+    def run(
+        pipeline: Pipeline,
+        entries: Sequence[Entry],
+        *,
+        batch_records: int = 1000,
+        stretch_records: int = STRETCH_RECORDS,
+    ) -> None:
+        times = [instant_us(received_at) or 0 for received_at, _ in entries]
+        path = pipeline.settings.queue_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with SqliteQueue(path, wall_clock=lambda: FAR_FUTURE_US) as queue:
+            for start in range(0, len(entries), batch_records):
+                records = [record for _, record in entries[start : start + batch_records]]
+                queue.append("test", records, times[start : start + batch_records])
+            Lander(queue, pipeline.lake, pipeline.engine, pipeline.calendar, stretch_records).land()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def meter() -> Callable[..., StageResult]:
+    """Runs the stages from the raw table to the rollups over some days, in one go."""
+
+    def run(pipeline: Pipeline, days: Sequence[date]) -> StageResult:
+        workshop = pipeline.workshop
+        result = separate_registry_changes(workshop, days)
+        result = result.then(validate(workshop, days)).then(identify(workshop, days))
+        result = result.then(roll_up(workshop, versions_found(workshop, days)))
+        return result.then(list_unmetered(workshop, days))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def close(meter: Callable[..., StageResult]) -> Callable[..., StageResult]:
+    """Runs every stage from the raw table to the invoice lines over some days: those that hold anything suffice."""
+
+    def run(pipeline: Pipeline, days: Sequence[date]) -> StageResult:
+        result = meter(pipeline, days).then(rate(pipeline.workshop, days))
+        return result.then(list_invoice_lines(pipeline.workshop, days))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def rows() -> Callable[..., list[tuple[Any, ...]]]:
+    """The result of a query over the tables of a company's lake that it names."""
+
+    def run(pipeline: Pipeline, query: str) -> list[tuple[Any, ...]]:
+        with pipeline.engine.session() as session:
+            named: Iterable[Any] = (table for table in TABLES if table.name in query)
+            for table in named:
+                scan(pipeline.workshop, session, table.name, table)
+            return session.rows(query)
+
+    return run

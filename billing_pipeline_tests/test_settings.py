@@ -1,0 +1,81 @@
+"""Settings: the environment over `billing.toml` over the defaults; what is unknown or wrong is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from billing_pipeline.errors import SettingsError
+from billing_pipeline.settings import PROJECT_ROOT, load_settings
+
+
+def with_file(tmp_path: Path, text: str, **env: str) -> dict[str, str]:
+    path = tmp_path / "billing.toml"
+    path.write_text(text, "utf-8")
+    return {"BILLING_TOML": str(path), **env}
+
+
+def without_file(tmp_path: Path, **env: str) -> dict[str, str]:
+    return {"BILLING_TOML": str(tmp_path / "none.toml"), **env}
+
+
+def test_without_anything_state_and_data_are_the_projects_own(tmp_path: Path) -> None:
+    settings = load_settings(without_file(tmp_path))
+    assert settings.data == PROJECT_ROOT / "data"
+    assert settings.home == PROJECT_ROOT / "data" / "home"
+    assert settings.stripe_api_key is None
+    assert settings.threads >= 1
+
+
+def test_the_file_goes_before_the_defaults(tmp_path: Path) -> None:
+    settings = load_settings(with_file(tmp_path, f'home = "{tmp_path}/company"\nthreads = 3\n'))
+    assert settings.home == tmp_path / "company"
+    assert settings.threads == 3
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    env = with_file(tmp_path, "threads = 3\nmemory_limit_mb = 500\n", BILLING_THREADS="5")
+    settings = load_settings(env)
+    assert settings.threads == 5
+    assert settings.memory_limit_mb == 500
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    assert load_settings(with_file(tmp_path, "threads = 3\n", BILLING_THREADS="")).threads == 3
+
+
+def test_all_stores_lie_under_the_home(tmp_path: Path) -> None:
+    settings = load_settings(without_file(tmp_path, BILLING_HOME=str(tmp_path / "home")))
+    stores = (settings.queue_path, settings.lake_path, settings.simulator_path, settings.dagster_path)
+    assert all(path.is_relative_to(tmp_path / "home") for path in (*stores, settings.scratch_path))
+    assert f"{tmp_path}/home/" in settings.control_url
+
+
+def test_rules_and_registry_lie_under_the_data(tmp_path: Path) -> None:
+    settings = load_settings(without_file(tmp_path, BILLING_DATA=str(tmp_path / "data")))
+    assert settings.rule_books_path == tmp_path / "data" / "rule_books"
+    assert settings.registry_path == tmp_path / "data" / "registry.yaml"
+    assert settings.home == tmp_path / "data" / "home"
+
+
+def test_an_unknown_setting_is_refused_and_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="unknown setting 'thread'; known are home, data"):
+        load_settings(with_file(tmp_path, "thread = 3\n"))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "\u00b2"])
+def test_a_bad_number_is_refused_with_its_name_and_value(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"BILLING_THREADS='{value}': give a whole number of at least 1"):
+        load_settings(without_file(tmp_path, BILLING_THREADS=value))
+
+
+def test_too_little_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="BILLING_MEMORY_LIMIT_MB='255'"):
+        load_settings(without_file(tmp_path, BILLING_MEMORY_LIMIT_MB="255"))
+
+
+@pytest.mark.parametrize("text", [b"threads = \n", b"home = '\xff'\n"])
+def test_a_file_that_is_no_toml_is_refused_by_its_name(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "billing.toml"
+    path.write_bytes(text)
+    with pytest.raises(SettingsError, match=r"billing\.toml: .*; mend the file or remove it"):
+        load_settings({"BILLING_TOML": str(path)})
