@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
 from billing_pipeline.contract.registry_seed import load_seed
-from billing_pipeline.errors import SettingsError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
@@ -39,7 +40,7 @@ class Pipeline:
         """All rule books.
 
         Raises:
-            SettingsError: there is none.
+            DocumentError: there is none, or one has faults.
         """
         books = load_rule_books(self.settings.rule_books_path)
         if not len(books):
@@ -145,6 +146,17 @@ class Pipeline:
 
         records = latest(self.control, table_name).items()
         return {date.fromisoformat(key[:10]) for key, found in records if found.closed}
+
+
+def rule_books_in(folder: Path) -> RuleBooks:
+    """The rule books of a folder, parsed once as long as no file of it changes: every asset asks for them."""
+    files = sorted(folder.glob("*.yaml"))
+    return _parsed(folder, tuple((file.name, sha256(file.read_bytes()).digest()) for file in files))
+
+
+@lru_cache(maxsize=4)
+def _parsed(folder: Path, _contents: tuple[tuple[str, bytes], ...]) -> RuleBooks:
+    return load_rule_books(folder)
 
 
 def calendar_of(books: RuleBooks) -> Calendar:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from billing_pipeline.rating.rule_book_yaml import load_rule_books
+from billing_pipeline.pipeline import rule_books_in
 from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.settings import load_settings
 
@@ -17,7 +17,8 @@ CHECK_LAST_TAG = "billing/last_day"
 DAYS_AT_ONCE = 31
 """Width of one run of a close or a backfill; a longer range is several runs."""
 
-_books = load_rule_books(load_settings().rule_books_path)
+# Dagster wants partitions when the modules load: the one place that reads a file at import.
+_books = rule_books_in(load_settings().rule_books_path)
 _first_day = min((book.effective_from.date() for book in _books), default=date(2023, 11, 1))
 
 # Records received just before the first rule book came into force still have a receipt day.
