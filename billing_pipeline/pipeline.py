@@ -42,12 +42,7 @@ class Pipeline:
         Raises:
             DocumentError: there is none, or one has faults.
         """
-        books = load_rule_books(self.settings.rule_books_path)
-        if not len(books):
-            raise SettingsError(
-                f"{self.settings.rule_books_path} holds no rule book; put one YAML file there"
-            )
-        return books
+        return rule_books_in(self.settings.rule_books_path)
 
     @cached_property
     def seed(self) -> tuple[RegistryChange, ...]:
