@@ -1,11 +1,18 @@
-"""Whose invoice period ends on a day, and which usage periods that invoice has to rate."""
+"""Whose invoice period ends on a day, and which usage periods that invoice has to rate.
 
-from collections.abc import Iterable
+An invoice that was blocked has booked nothing of what was posted in its period: the customer's next invoice answers
+for that too, until one is made.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from typing import NamedTuple
 
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.rating.periods import is_period_end, period_end, period_start
+
+ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -22,9 +29,25 @@ class InvoicePeriod:
         """The usage period of a usage day; its name."""
         return period_start(usage_day, self.anchor_day)
 
-    def end_of(self, usage_period: date) -> date:
-        """The last day of a usage period: what was known at its close decides its plan."""
-        return period_end(usage_period, self.anchor_day)
+    def rated_as_of(self, first_posting_day: date, blocked: Collection["BlockedPeriod"]) -> date:
+        """The day whose knowledge rates a usage period: the end of the first invoice that could rate it.
+
+        Args:
+            first_posting_day: when usage of the usage period was posted first.
+            blocked: the customer's earlier invoice periods that were blocked.
+        """
+        blocked_ends = {period.end for period in blocked}
+        end = period_end(period_start(first_posting_day, self.anchor_day), self.anchor_day)
+        while end in blocked_ends and end < self.end:
+            end = period_end(end + ONE_DAY, self.anchor_day)
+        return min(end, self.end)
+
+
+class BlockedPeriod(NamedTuple):
+    """An invoice period that was blocked: first and last posting day."""
+
+    start: date
+    end: date
 
 
 def customers_ending(registry: Registry, day: date) -> list[str]:
@@ -36,34 +59,42 @@ def customers_ending(registry: Registry, day: date) -> list[str]:
     ]
 
 
+def answers_from(start: date, blocked: Iterable[BlockedPeriod]) -> date:
+    """The first posting day an invoice answers for: its period's, or that of the blocked ones right before it."""
+    for period in sorted(blocked, reverse=True):
+        if period.end >= start - ONE_DAY:
+            start = min(start, period.start)
+    return start
+
+
 def invoice_periods(
     registry: Registry,
     day: date,
     postings: Iterable[tuple[str, date, date]],
-    unsettled: Iterable[tuple[str, date]],
+    blocked: Mapping[str, Collection[BlockedPeriod]],
 ) -> list[InvoicePeriod]:
     """The invoice periods that end on a day and have anything to rate, by customer.
 
     Args:
         registry: as known at the day's close.
         day: the posting day.
-        postings: (customer, posting day, usage day) of what was posted around the period.
-        unsettled: (customer, usage period) of earlier usage that was never rated, because it was blocked.
+        postings: (customer, posting day, usage day) of what was posted, from the first day answered for on.
+        blocked: by customer the earlier invoice periods that were blocked.
     """
     starts = {
         customer_id: period_start(day, registry.anchor_day(customer_id))
         for customer_id in customers_ending(registry, day)
     }
+    answered = {
+        customer_id: answers_from(start, blocked.get(customer_id, ()))
+        for customer_id, start in starts.items()
+    }
     touched: dict[str, set[date]] = {}
     for customer_id, posting_day, usage_day in postings:
-        start = starts.get(customer_id)
-        if start is not None and start <= posting_day <= day:
+        if customer_id in answered and answered[customer_id] <= posting_day <= day:
             touched.setdefault(customer_id, set()).add(
                 period_start(usage_day, registry.anchor_day(customer_id))
             )
-    for customer_id, usage_period in unsettled:
-        if customer_id in starts:
-            touched.setdefault(customer_id, set()).add(usage_period)
     return [
         InvoicePeriod(
             customer_id=customer_id,

@@ -14,7 +14,13 @@ from typing import Any
 
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
-from billing_pipeline.invoicing.invoice_periods import InvoicePeriod, customers_ending, invoice_periods
+from billing_pipeline.invoicing.invoice_periods import (
+    BlockedPeriod,
+    InvoicePeriod,
+    answers_from,
+    customers_ending,
+    invoice_periods,
+)
 from billing_pipeline.invoicing.lines import InvoiceLine, invoice_lines
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.registry_relations import registry_until
@@ -82,29 +88,45 @@ def _rate_day(workshop: Workshop, session: Session, day: date) -> tuple[list[Row
     if not ending:
         return [], []
     after = day + timedelta(days=1)
-    first = min(period_start(day, registry.anchor_day(customer_id)) for customer_id in ending)
+    blocked = _blocked_before(workshop, session, day)
+    first = min(
+        answers_from(period_start(day, registry.anchor_day(customer_id)), blocked.get(customer_id, ()))
+        for customer_id in ending
+    )
     for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
         _scan_between(workshop, session, name, table, between=(first, after))
-    for name, table in (("blocked", BLOCKED_INVOICES), ("charged", RATED_CHARGES)):
-        _scan_between(workshop, session, name, table, between=(date.min, day))
     postings = session.rows((SQL / "postings.sql").read_text("utf-8"))
-    unsettled = session.rows((SQL / "unsettled.sql").read_text("utf-8"))
-    periods = invoice_periods(registry, day, postings, unsettled)  # type: ignore[arg-type]  # rows as declared
+    periods = invoice_periods(registry, day, postings, blocked)  # type: ignore[arg-type]  # rows as declared
     if not periods:
         return [], []
     earliest = min(chain.from_iterable(period.usage_periods for period in periods))
     for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
         _scan_between(workshop, session, name, table, between=(earliest, after))
+    _scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
     session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
-    return _rate_periods(workshop, session, periods, {day: registry})
+    return _rate_periods(workshop, session, periods, blocked, {day: registry})
+
+
+def _blocked_before(workshop: Workshop, session: Session, day: date) -> dict[str, list[BlockedPeriod]]:
+    _scan_between(workshop, session, "blocked", BLOCKED_INVOICES, between=(date.min, day))
+    found: dict[str, list[BlockedPeriod]] = {}
+    rows: list[Row] = session.rows("SELECT DISTINCT customer_id, billing_period, period_end_day FROM blocked")
+    for customer_id, start, end in rows:
+        found.setdefault(customer_id, []).append(BlockedPeriod(start, end))
+    return found
 
 
 def _rate_periods(
-    workshop: Workshop, session: Session, periods: Sequence[InvoicePeriod], registries: dict[date, Registry]
+    workshop: Workshop,
+    session: Session,
+    periods: Sequence[InvoicePeriod],
+    blocked_before: Mapping[str, Sequence[BlockedPeriod]],
+    registries: dict[date, Registry],
 ) -> tuple[list[Row], list[Row]]:
     usage = _usage(session)
     booked = _booked(session)
     unmetered = _unmetered(session)
+    first_postings = _first_postings(session)
 
     @cache
     def known_at(end: date) -> Registry:
@@ -113,10 +135,15 @@ def _rate_periods(
     rated: list[Row] = []
     blocked: list[Row] = []
     for period in periods:
+        mine_before = blocked_before.get(period.customer_id, ())
+        as_of = _rated_as_of(period, first_postings.get(period.customer_id, ()), mine_before)
 
-        def plan_in_force(usage_day: date, period: InvoicePeriod = period) -> str | None:
-            # What was known when the usage period closed decides its plan; later changes need a re-rating.
-            known = known_at(min(period.end_of(period.usage_period(usage_day)), period.end))
+        def plan_in_force(
+            usage_day: date, period: InvoicePeriod = period, as_of: Mapping[date, date] = as_of
+        ) -> str | None:
+            # What was known at the first invoice that could rate the usage period decides its plan, now and in
+            # every later adjustment; changes entered after that need a re-rating.
+            known = known_at(as_of[period.usage_period(usage_day)])
             return known.plan_in_force(period.customer_id, usage_day)
 
         quantities = _by_usage_period(period, usage.get(period.customer_id, []))
@@ -161,6 +188,23 @@ def _booked(session: Session) -> dict[str, dict[LineKey, int]]:
         customer_id: {LineKey(*row[:-1]): row[-1] for row in group}
         for customer_id, group in groupby(rows, itemgetter(0))
     }
+
+
+def _first_postings(session: Session) -> dict[str, list[Row]]:
+    session.define("first_postings", SQL / "first_postings.sql")
+    rows = _stream(session, "SELECT * FROM first_postings ORDER BY customer_id")
+    return {customer_id: list(group) for customer_id, group in groupby(rows, itemgetter(0))}
+
+
+def _rated_as_of(
+    period: InvoicePeriod, first_postings: Sequence[Row], blocked: Sequence[BlockedPeriod]
+) -> dict[date, date]:
+    """For each usage period with usage the day whose knowledge rates it."""
+    found: dict[date, date] = {}
+    for _, usage_day, posting_day in first_postings:
+        usage_period = period.usage_period(usage_day)
+        found[usage_period] = min(posting_day, found.get(usage_period, posting_day))
+    return {usage_period: period.rated_as_of(first, blocked) for usage_period, first in found.items()}
 
 
 def _unmetered(session: Session) -> dict[str, list[Row]]:
