@@ -141,7 +141,8 @@ def test_adjustments_of_several_invoices_add_up_to_the_whole_of_the_usage_period
     ]
     booked = company.rows(
         company.pipeline,
-        "SELECT rule_version, sum(amount_minor) FROM invoice_lines WHERE customer_id = 'acme' GROUP BY ALL ORDER BY ALL",
+        "SELECT rule_version, sum(amount_minor) FROM invoice_lines WHERE customer_id = 'acme' "
+        "GROUP BY rule_version ORDER BY rule_version",
     )
     assert booked == [(OLD, 1000), (NEW, 240)]
 
