@@ -16,7 +16,7 @@ help: ## Show what there is
 setup: $(VENV)/.synced ## Install everything into .venv
 $(VENV)/.synced: pyproject.toml uv.lock
 	@[ -x "$(UV)" ] || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet uv; }
-	$(UV) sync --locked --inexact
+	$(UV) sync --locked --inexact --compile-bytecode
 	@touch $@
 
 demo: setup ## A simulated company's month, from an empty home to printed invoices
