@@ -104,6 +104,22 @@ def close_gate(context: dg.AssetCheckExecutionContext, pipeline: PipelineResourc
     return verdict([f"{day} is still open" for day in still_open], days, dg.AssetCheckSeverity.WARN)
 
 
+@dg.asset_check(
+    asset=RAW_USAGE_EVENTS.name,
+    blocking=True,
+    description="Nothing in the raw table was ever changed or removed: every retained snapshot only appended.",
+)
+def raw_append_only(pipeline: PipelineResource) -> dg.AssetCheckResult:
+    """Stop where a snapshot of the raw table did anything but append."""
+    operations = pipeline.open().lake.operations(RAW_USAGE_EVENTS)
+    other = [operation for operation in operations if operation != "append"]
+    return dg.AssetCheckResult(
+        passed=not other,
+        description=f"snapshots that did not append: {', '.join(other)}" if other else None,
+        metadata={"snapshots": len(operations)},
+    )
+
+
 schema_checks = [_schema_check(table) for table in TABLES]
 conservation_checks = [
     _conservation_check(

@@ -10,13 +10,15 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import instant_text
+from billing_pipeline.control.clock import now_us
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, checked_range_tags, range_tags
 from billing_pipeline.errors import CloseGateError, CloseRunError
+from billing_pipeline.lake.leftovers import remove_leftovers
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.rollups import versions_found
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.table import PartitionKey
-from billing_pipeline.schemas.tables import INVOICE_LINES, RAW_USAGE_EVENTS
+from billing_pipeline.schemas.tables import INVOICE_LINES, RAW_USAGE_EVENTS, TABLES
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobDefinition
@@ -93,6 +95,7 @@ def close_through(
         runs.append(_run(instance, jobs, Step("invoices_of_day", first, last)))
         done += 3
         told(f"closed {first} to {last}", done, of)
+    remove_leftovers(pipeline.lake, TABLES, pipeline.engine.scratch, now_us() // 1_000_000)
     return Closed(tuple(due), tuple(runs))
 
 

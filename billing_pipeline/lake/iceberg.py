@@ -84,9 +84,28 @@ class Lake:
             return None
         return current.summary.additional_properties.get(name)
 
+    def operations(self, table: Table) -> list[str]:
+        """What each retained snapshot did to the table (`append`, `delete`, `overwrite`), oldest first."""
+        snapshots = sorted(self._table(table).snapshots(), key=lambda snapshot: snapshot.sequence_number or 0)
+        return [each.summary.operation.value if each.summary else "unknown" for each in snapshots]
+
+    def data_folder(self, table: Table) -> Path:
+        """Where the data files of a table lie."""
+        return self.root / NAMESPACE / table.name / "data"
+
+    def reached_files(self, table: Table) -> set[str]:
+        """Paths of all data files that a retained snapshot reads."""
+        iceberg = self._table(table)
+        return {
+            _local(entry.data_file.file_path)
+            for snapshot in iceberg.snapshots()
+            for manifest in snapshot.manifests(iceberg.io)
+            for entry in manifest.fetch_manifest_entry(iceberg.io, discard_deleted=True)
+        }
+
     def new_file(self, table: Table) -> Path:
         """A path for a new data file; it counts for nothing until it is committed."""
-        folder = self.root / NAMESPACE / table.name / "data"
+        folder = self.data_folder(table)
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{uuid.uuid4().hex}.parquet"
 
