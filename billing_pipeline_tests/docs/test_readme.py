@@ -1,0 +1,238 @@
+"""Every command of the README's console blocks runs, section by section, in a folder of its own.
+
+A console block holds commands only: a line that begins with `$ ` starts one, other lines continue it. Commands that
+would run these tests again, or never end, are run in a bounded form that says what it stands for.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from billing_pipeline.cli import billing
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = Path(sys.executable).parent
+TRACES = Path(os.environ.get("BILLING_TRACES", ROOT.parent / "shared" / "traces"))
+TRACE_ROWS = 500
+"""So many rows of each trace are enough to run the commands; that whole files import right is tested elsewhere."""
+COMMAND_SECONDS = 240
+START_SECONDS = 120
+
+# What a target must call; `make -n` prints it without running it.
+CALLED = {
+    "demo": "billing demo",
+    "test": 'pytest -m "not torture"',
+    "dev": "dg dev -w workspace.yaml",
+    "check": "dg check defs",
+    "bench": "benchmarks/raw_to_rollups.py",
+    "help": "grep",
+}
+
+
+def sections() -> dict[str, list[str]]:
+    """The commands of the console blocks by the heading they stand under."""
+    found: dict[str, list[str]] = {}
+    for section in re.split(r"^#+ ", README, flags=re.MULTILINE)[1:]:
+        heading, _, text = section.partition("\n")
+        for block in re.findall(r"^```console\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+            assert block.startswith("$ "), f"a console block of {heading!r} does not begin with a command"
+            commands = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+            found.setdefault(heading, []).extend(command.strip() for command in commands)
+    return found
+
+
+class Terminal:
+    """Runs commands one after the other: a folder, and an environment that `export` changes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("BILLING_", "DAGSTER_", "STRIPE_"))
+        }
+        self.environment = kept | {"PATH": f"{COMMANDS}{os.pathsep}{kept['PATH']}", "COLUMNS": "140"}
+
+    def run(self, command: str) -> str:
+        """The output of a command that must succeed."""
+        if command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            self.environment[name] = value
+            return ""
+        if command.startswith("make "):
+            return self._make(command.removeprefix("make "))
+        if command.startswith("billing "):
+            return self._billing(shlex.split(command)[1:])
+        return self._run(["bash", "-ec", command], self.folder)
+
+    def _billing(self, arguments: list[str]) -> str:
+        """In this process, which has imported everything once; `make demo` starts the installed command."""
+        unset = dict.fromkeys(("BILLING_DAGSTER", "DAGSTER_HOME"))
+        done = CliRunner(env=unset | self.environment).invoke(billing, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, f"billing {arguments}:\n{done.output}"
+        return done.output
+
+    def _make(self, target: str) -> str:
+        """The target calls what it should; what can be run within a test is run."""
+        assert CALLED[target] in self._run(["make", "-n", target], ROOT)
+        if target == "demo":
+            self.environment["BILLING_HOME"] = str(self.folder / "home")
+            return self._run(["billing", "demo"], self.folder)
+        if target == "dev":
+            return self._answer_of_dagster()
+        return ""
+
+    def _run(self, command: list[str], folder: Path) -> str:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command} in {folder}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def _answer_of_dagster(self) -> str:
+        """Start the UI over an empty home, wait for its answer, and stop it and its children."""
+        dagster = self.folder / "empty" / "dagster"
+        dagster.mkdir(parents=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        told = self.folder / "dagster.log"
+        with told.open("w") as log:
+            process = subprocess.Popen(
+                [COMMANDS / "dg", "dev", "-w", "workspace.yaml", "--port", str(port)],
+                cwd=ROOT,
+                env=self.environment
+                | {
+                    "BILLING_HOME": str(dagster.parent),
+                    "BILLING_DAGSTER": str(dagster),
+                    "DAGSTER_HOME": str(ROOT),
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            return _answer(f"http://127.0.0.1:{port}/server_info", process, told)
+        finally:
+            _stop(process)
+
+
+def _answer(url: str, process: "subprocess.Popen[bytes]", told: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - a fixed address on loopback
+                text: str = response.read().decode()
+                return text
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"no answer from {url}:\n{told.read_text('utf-8')}")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End the session that was started for it: the UI, the daemon and the code server are its children."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait(timeout=15)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    monkeypatch.chdir(tmp_path)
+    return Terminal(tmp_path)
+
+
+def _cut_traces(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("AzureLLMInferenceTrace_code.csv", "kvct_agent_requests.csv"):
+        if not (TRACES / name).is_file():
+            pytest.skip(f"the public traces are not at {TRACES}; set BILLING_TRACES to their folder")
+        with (TRACES / name).open() as whole, (folder / name).open("w") as cut:
+            cut.writelines(islice(whole, TRACE_ROWS + 1))
+
+
+def _plain(text: str) -> str:
+    """The text without the width of its columns."""
+    return re.sub(r" +", " ", text)
+
+
+def test_make_demo_prints_what_the_readme_shows(terminal: Terminal) -> None:
+    """The first section: two commands, and every line of the excerpt is a line of the demo's output."""
+    outputs = [terminal.run(command) for command in sections()["billing_pipeline"]]
+    excerpt = re.findall(r"^```text\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)[0]
+    for line in excerpt.splitlines():
+        assert _plain(line) in _plain(outputs[0])
+
+
+def test_daily_use_goes_from_an_event_to_its_invoice(terminal: Terminal) -> None:
+    """Import, advance, close, show, query and doctor, one after the other."""
+    output = "".join(terminal.run(command) for command in sections()["Daily use"])
+    assert "14.81 USD" in output, "1,234,567 output tokens of atlas-large at 12.00 per 1,000,000"
+
+
+def test_real_sources_are_imported_and_invoiced(terminal: Terminal) -> None:
+    """Both trace formats, into one home, up to invoices."""
+    _cut_traces(terminal.folder / "traces")
+    output = "".join(terminal.run(command) for command in sections()["Real sources"])
+    assert "customer-001" in output
+    assert "held back" not in output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="make and sessions of processes are POSIX's")
+def test_the_dagster_ui_answers(terminal: Terminal) -> None:
+    """`make dev` starts, answers, and leaves no process behind."""
+    assert "dagster_webserver_version" in "".join(map(terminal.run, sections()["The Dagster UI"]))
+
+
+@pytest.mark.parametrize("heading", ["What is where", "Benchmarks"])
+def test_targets_call_what_the_readme_says(terminal: Terminal, heading: str) -> None:
+    """The targets exist and call what they should."""
+    for command in sections()[heading]:
+        terminal.run(command)
+
+
+def test_no_console_block_is_left_out() -> None:
+    """A new section with commands needs a test here."""
+    assert set(sections()) == {
+        "billing_pipeline",
+        "Daily use",
+        "Real sources",
+        "The Dagster UI",
+        "What is where",
+        "Benchmarks",
+    }
+
+
+def test_a_newcomer_has_succeeded_by_line_40() -> None:
+    """Both commands, what is then seen, and the commands for Windows stand in the first 40 lines."""
+    head = "\n".join(README.splitlines()[:40])
+    for wanted in ("$ make demo", "$ make test", "raw_usage_events", "uv sync --locked", "uv run dg dev"):
+        assert wanted in head
+    assert shutil.which("make") is not None
