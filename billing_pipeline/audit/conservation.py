@@ -53,18 +53,19 @@ def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None 
     with workshop.engine.session() as session:
         scan(workshop, session, "unique_events", UNIQUE_USAGE_EVENTS, receipt_days_for(workshop, days))
         scan(workshop, session, "rollups", USAGE_ROLLUPS, days)
-        between = f"posting_day BETWEEN DATE '{min(days)}' AND DATE '{max(days)}'"
+        listed = ", ".join(f"DATE '{day}'" for day in sorted(set(days)))
+        chosen = f"posting_day IN ({listed})"
         for book in (book for book in workshop.books if version in (None, book.version)):
             for meter in book.meters.values():
                 expected = _sums(
                     session,
                     f"SELECT posting_day, {_aggregate(meter)}, count(*) FROM unique_events "
-                    f"WHERE billable AND {between} AND rule_version = {_text(book.version)} AND {_takes(meter)} "
+                    f"WHERE billable AND {chosen} AND rule_version = {_text(book.version)} AND {_takes(meter)} "
                     "GROUP BY posting_day",
                 )
                 found = _sums(
                     session,
-                    f"SELECT posting_day, sum(quantity), sum(event_count) FROM rollups WHERE {between} "
+                    f"SELECT posting_day, sum(quantity), sum(event_count) FROM rollups WHERE {chosen} "
                     f"AND rule_version = {_text(book.version)} AND meter = {_text(meter.name)} GROUP BY posting_day",
                 )
                 faults += [
