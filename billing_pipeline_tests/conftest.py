@@ -28,7 +28,7 @@ from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.schemas.tables import TABLES
 from billing_pipeline.settings import PROJECT_ROOT, Settings
 
-FAR_FUTURE_US = instant_us("2040-01-01T00:00:00Z") or 0
+FAR_FUTURE_US = 2_208_988_800_000_000  # 2040
 
 Entry = tuple[str, LogRecord]
 """A receipt time (RFC 3339) and what was received."""
@@ -43,6 +43,12 @@ def _settings(home: Path) -> Settings:
         memory_limit_mb=1000,
         threads=2,
     )
+
+
+def _instant(text: str) -> int:
+    instant = instant_us(text)
+    assert instant is not None, text
+    return instant
 
 
 @pytest.fixture
@@ -159,7 +165,7 @@ def receive() -> Callable[..., None]:
         batch_records: int = 1000,
         stretch_records: int = STRETCH_RECORDS,
     ) -> None:
-        times = [instant_us(received_at) or 0 for received_at, _ in entries]
+        times = [_instant(received_at) for received_at, _ in entries]
         path = pipeline.settings.queue_path
         path.parent.mkdir(parents=True, exist_ok=True)
         with SqliteQueue(path, wall_clock=lambda: FAR_FUTURE_US) as queue:
