@@ -22,6 +22,7 @@ class DuckDBSession:
 
     def __init__(self, connection: "DuckDBPyConnection") -> None:
         self._connection = connection
+        self._kinds: dict[str, str] = {}
 
     def scan(self, name: str, table: Table, paths: Sequence[str]) -> None:
         """See `Session.scan`."""
@@ -30,12 +31,12 @@ class DuckDBSession:
             source = f"SELECT {columns} FROM read_parquet({_text_list(paths)})"
         else:
             source = _empty(table.columns)
-        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS {source}")
+        self._create("VIEW", name, f"AS {source}")
 
     def load(self, name: str, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """See `Session.load`."""
         declared = ", ".join(f"{_quoted(column.name)} {column.type}" for column in columns)
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_quoted(name)} ({declared})")
+        self._create("TABLE", name, f"({declared})")
         values = (
             [[row[position] for row in taken] for position in range(len(columns))]
             if (taken := list(rows))
@@ -54,19 +55,28 @@ class DuckDBSession:
     def load_json(self, name: str, columns: dict[str, str], paths: Sequence[Path]) -> None:
         """See `Session.load_json`."""
         declared = ", ".join(f"{_quoted(column)}: '{kind}'" for column, kind in columns.items())
-        self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS SELECT * FROM read_json("
-            f"{_text_list([str(path) for path in paths])}, format='newline_delimited', "
-            f"maximum_object_size={JSON_OBJECT_BYTES}, columns={{{declared}}})"
+        self._create(
+            "VIEW",
+            name,
+            f"AS SELECT * FROM read_json({_text_list([str(path) for path in paths])}, format='newline_delimited', "
+            f"maximum_object_size={JSON_OBJECT_BYTES}, columns={{{declared}}})",
         )
 
     def define(self, name: str, statement: Path) -> None:
         """See `Session.define`."""
-        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {_quoted(name)} AS {_sql(statement)}")
+        self._create("VIEW", name, f"AS {_sql(statement)}")
 
     def keep(self, name: str, statement: Path) -> None:
         """See `Session.keep`."""
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_quoted(name)} AS {_sql(statement)}")
+        self._create("TABLE", name, f"AS {_sql(statement)}")
+
+    def _create(self, kind: str, name: str, content: str) -> None:
+        """Name a view or a table; a name may be given again, also to the other kind, which `OR REPLACE` refuses."""
+        known = self._kinds.get(name, kind)
+        if known != kind:
+            self._connection.execute(f"DROP {known} {_quoted(name)}")
+        self._connection.execute(f"CREATE OR REPLACE TEMP {kind} {_quoted(name)} {content}")
+        self._kinds[name] = kind
 
     def write(self, table: Table, relation: str, path: Path, where: str = "true") -> WrittenFile | None:
         """See `Session.write`."""

@@ -140,3 +140,19 @@ def test_a_loaded_relation_may_be_empty_and_keeps_its_types(engine: Callable[...
     with engine().session() as session:
         session.load("none", THINGS.columns, [])
         assert session.rows("SELECT count(*), sum(quantity) FROM none") == [(0, None)]
+
+
+def test_a_name_may_be_given_again_to_another_kind_of_relation(
+    engine: Callable[..., DuckDBEngine], tmp_path: Path
+) -> None:
+    """What is computed when read, what is kept, what is loaded and what is scanned share one space of names."""
+    statement = tmp_path / "one.sql"
+    statement.write_text("SELECT 1 AS number", "utf-8")
+    with engine().session() as session:
+        session.define("named", statement)
+        session.keep("named", statement)
+        session.define("named", statement)
+        assert session.rows("SELECT * FROM named") == [(1,)]
+        session.load("named", THINGS.columns, [thing(7)])
+        session.scan("named", THINGS, [])
+        assert session.rows("SELECT * FROM named") == []
