@@ -4,6 +4,7 @@ VENV := .venv
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/bin/uv)
 BILLING_HOME ?= $(CURDIR)/data/home
+override BILLING_HOME := $(abspath $(BILLING_HOME))
 export BILLING_HOME
 export BILLING_DAGSTER = $(BILLING_HOME)/dagster
 export DAGSTER_HOME = $(CURDIR)

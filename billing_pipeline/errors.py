@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from datetime import date, datetime
 
 
 class BillingError(Exception):
@@ -236,3 +237,16 @@ class NoInvoiceError(BillingError):
 
 class DemoRefusedError(BillingError):
     """The home holds a company that is not the demo's. Caught by nobody but the command."""
+
+
+class RuleBookTooLateError(BillingError):
+    """A new rule book would change a day that is closed. Caught by nobody: nothing is closed under it."""
+
+    def __init__(self, version: str, effective_from: datetime, closed_through: date) -> None:
+        self.version = version
+        self.effective_from = effective_from
+        self.closed_through = closed_through
+        super().__init__(
+            f"rule book {version} starts at {effective_from:%Y-%m-%dT%H:%M:%SZ}, but all days through {closed_through} "
+            "are closed; let it start at or after the end of that day"
+        )

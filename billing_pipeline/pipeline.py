@@ -1,6 +1,6 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import date
 from functools import cached_property, lru_cache
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
 from billing_pipeline.contract.registry_seed import load_seed
+from billing_pipeline.errors import RuleBookTooLateError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
 from billing_pipeline.lake.iceberg import Lake
-from billing_pipeline.metering.calendar import Calendar, CloseTerms
+from billing_pipeline.metering.calendar import DAY_US, Calendar, CloseTerms, start_of
 from billing_pipeline.metering.stage import StageResult, Workshop
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.rating.rule_book_yaml import load_rule_books
+from billing_pipeline.schemas.tables import INVOICE_LINES
 from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,15 +99,36 @@ class Pipeline:
         """What brings the queue into the lake."""
         return Lander(queue, self.lake, self.engine, self.calendar)
 
-    def use_rules(self) -> dict[str, str]:
-        """Record that these rule books are used; returns their hashes by version.
+    def check_rules(self) -> dict[str, str]:
+        """The rule books that have been used before, hash by version; all are as they were.
 
         Raises:
             RuleBookChangedError: one of them was used before with other content.
         """
+        from billing_pipeline.control.rule_book_uses import recorded
+
+        return recorded(self.control, {book.version: book.content_hash for book in self.books})
+
+    def use_rules(self, watermark: int) -> dict[str, str]:
+        """Record that the rule books in force by the watermark are used; returns their hashes by version.
+
+        A version that is not in force yet may still change.
+
+        Raises:
+            RuleBookChangedError: one of them was used before with other content.
+            RuleBookTooLateError: a new version starts within a day that is closed.
+        """
         from billing_pipeline.control.rule_book_uses import check_and_record
 
-        hashes = {book.version: book.content_hash for book in self.books}
+        used = self.check_rules()
+        in_force = [book for book in self.books if microseconds_of(book.effective_from) < watermark]
+        new = [book for book in in_force if book.version not in used]
+        if new and (closed := self.closed_days(INVOICE_LINES.name)):
+            first_open = start_of(max(closed)) + DAY_US
+            for book in new:
+                if microseconds_of(book.effective_from) < first_open:
+                    raise RuleBookTooLateError(book.version, book.effective_from, max(closed))
+        hashes = {book.version: book.content_hash for book in in_force}
         check_and_record(self.control, hashes)
         return hashes
 
@@ -114,7 +137,7 @@ class Pipeline:
         from billing_pipeline.control.clock import now_us
         from billing_pipeline.control.partition_records import PartitionRecord, record
 
-        hashes = self.use_rules()
+        hashes = self.use_rules(watermark)
         moment = now_us()
         record(
             self.control,
@@ -135,7 +158,7 @@ class Pipeline:
             ],
         )
 
-    def closed_days(self, table_name: str) -> Iterable[date]:
+    def closed_days(self, table_name: str) -> set[date]:
         """The days whose partition of a table was made after the day had closed, so that it can no longer change."""
         from billing_pipeline.control.partition_records import latest
 

@@ -21,7 +21,7 @@ def check_and_record(engine: Engine, books: Mapping[str, str]) -> None:
     Raises:
         RuleBookChangedError: names the version and both hashes.
     """
-    if not books or _recorded(engine, books).keys() == books.keys():
+    if not books or recorded(engine, books).keys() == books.keys():
         return  # the usual case takes no write lock
     with writing(engine) as connection:
         make_insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -35,11 +35,16 @@ def check_and_record(engine: Engine, books: Mapping[str, str]) -> None:
         _refuse_changes(_read(connection, books), books)
 
 
-def _recorded(engine: Engine, books: Mapping[str, str]) -> dict[str, str]:
+def recorded(engine: Engine, books: Mapping[str, str]) -> dict[str, str]:
+    """The uses recorded of these versions, content hash by version.
+
+    Raises:
+        RuleBookChangedError: one of them was used with other content.
+    """
     with engine.connect() as connection:
-        recorded = _read(connection, books)
-    _refuse_changes(recorded, books)
-    return recorded
+        found = _read(connection, books)
+    _refuse_changes(found, books)
+    return found
 
 
 def _read(connection: Connection, books: Mapping[str, str]) -> dict[str, str]:
@@ -48,7 +53,7 @@ def _read(connection: Connection, books: Mapping[str, str]) -> dict[str, str]:
     return {row.version: row.content_hash for row in connection.execute(query)}
 
 
-def _refuse_changes(recorded: Mapping[str, str], books: Mapping[str, str]) -> None:
-    for version, content_hash in recorded.items():
+def _refuse_changes(found: Mapping[str, str], books: Mapping[str, str]) -> None:
+    for version, content_hash in found.items():
         if books[version] != content_hash:
             raise RuleBookChangedError(version, used_hash=content_hash, found_hash=books[version])

@@ -3,10 +3,11 @@
 What runs here are the same Dagster jobs as in the UI, so each materialization, check and log stands there too.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import instant_text
@@ -23,7 +24,8 @@ from billing_pipeline.schemas.tables import INVOICE_LINES, RAW_USAGE_EVENTS, TAB
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobDefinition
 
-PROCESS_TAG = "billing/process_id"
+CLOSE_TAG = "billing/close"
+CLOSE_LOCK_TIMEOUT_SECONDS = 5
 Jobs = Callable[[str], "JobDefinition"]
 """Gives a job by its name."""
 Progress = Callable[[str, int, int], None]
@@ -69,34 +71,37 @@ def close_through(
         CloseRunError: a run failed; what it says is to be mended, and closing again goes on from there.
     """
     told = progress or (lambda _what, _done, _of: None)
-    pipeline.use_rules()
+    with one_close_at_a_time(pipeline.settings.home):
+        report_dead_runs(instance)
+        return _close(pipeline, _Runs(instance, jobs), through, told)
+
+
+def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> Closed:
     told("landing", 0, 1)
     with pipeline.queue() as queue:
         watermark = queue.clock()
+        pipeline.use_rules(watermark)
         pipeline.lander(queue).land()
     due = days_due(pipeline, through)
     if not due:
         return Closed((), ())
     refuse_open(pipeline, through, watermark)
-    report_dead_runs(instance)
-    runs: list[str] = []
     done = 0
     of = 3 * -(-len(due) // DAYS_AT_ONCE)
     for stretch in _stretches(due):
         first, last = PartitionKey(stretch[0]), PartitionKey(stretch[-1])
         told(f"records of {first} to {last}", done, of)
-        runs.append(_run(instance, jobs, Step("records_of_day", first, last)))
+        runs.run(Step("records_of_day", first, last))
         told(f"rollups of {first} to {last}", done + 1, of)
-        runs += [
-            _run(instance, jobs, step) for step in rollup_steps(versions_found(pipeline.workshop, stretch))
-        ]
-        runs.append(_run(instance, jobs, Step("rollups_complete", first, last, checks_only=True)))
+        for step in rollup_steps(versions_found(pipeline.workshop, stretch)):
+            runs.run(step)
+        runs.run(Step("rollups_complete", first, last, checks_only=True))
         told(f"invoices of {first} to {last}", done + 2, of)
-        runs.append(_run(instance, jobs, Step("invoices_of_day", first, last)))
+        runs.run(Step("invoices_of_day", first, last))
         done += 3
         told(f"closed {first} to {last}", done, of)
     remove_leftovers(pipeline.lake, TABLES, pipeline.engine.scratch, now_us() // 1_000_000)
-    return Closed(tuple(due), tuple(runs))
+    return Closed(tuple(due), tuple(runs.ids))
 
 
 def days_due(pipeline: Pipeline, through: date) -> list[date]:
@@ -136,25 +141,36 @@ def rollup_steps(keys: Sequence[PartitionKey]) -> list[Step]:
     return steps
 
 
+@contextmanager
+def one_close_at_a_time(home: Path) -> Iterator[None]:
+    """Hold the close of a home for as long as the block runs; it is given back when the process ends, however.
+
+    Raises:
+        CloseGateError: another process closes this home now.
+    """
+    from filelock import FileLock, Timeout
+
+    path = home / "close.lock"
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=CLOSE_LOCK_TIMEOUT_SECONDS):
+            yield
+    except Timeout as error:
+        raise CloseGateError(
+            f"another process is closing {home} (lock file {path}); wait for it to end, then close again"
+        ) from error
+
+
 def report_dead_runs(instance: "DagsterInstance") -> None:
-    """Report runs of a close whose process is gone as failed; they would look as if they still ran."""
+    """Report runs of earlier closes that never ended as failed; they would look as if they still ran.
+
+    The caller holds the close of this home, so no run of a close can be under way.
+    """
     from dagster import DagsterRunStatus, RunsFilter
 
-    running = RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING])
-    for run in instance.get_runs(filters=running):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and process != str(os.getpid()) and not _is_alive(int(process)):
-            instance.report_run_failed(run, f"its process {process} ended without a word; close again")
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    unfinished = [DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(filters=RunsFilter(tags={CLOSE_TAG: "true"}, statuses=unfinished)):
+        instance.report_run_failed(run, "the process of this close ended without a word; close again")
 
 
 def _stretches(days: Sequence[date]) -> Iterator[list[date]]:
@@ -169,21 +185,31 @@ def _stretches(days: Sequence[date]) -> Iterator[list[date]]:
         yield stretch
 
 
-def _run(instance: "DagsterInstance", jobs: Jobs, step: Step) -> str:
-    result = jobs(step.job).execute_in_process(
-        instance=instance,
-        tags={**step.tags, PROCESS_TAG: str(os.getpid())},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
-    if not result.success:
-        told = [
-            _failure(event) for event in result.all_events if event.is_step_failure or event.is_run_failure
-        ]
-        raise CloseRunError(
-            step.job, f"{step.first} to {step.last}", result.run_id, "; ".join(filter(None, told))
+@dataclass
+class _Runs:
+    """Runs steps one after the other, and keeps the ids of their runs."""
+
+    instance: "DagsterInstance"
+    jobs: Jobs
+    ids: list[str] = field(default_factory=list)
+
+    def run(self, step: Step) -> None:
+        result = self.jobs(step.job).execute_in_process(
+            instance=self.instance,
+            tags={**step.tags, CLOSE_TAG: "true"},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
         )
-    return result.run_id
+        self.ids.append(result.run_id)
+        if not result.success:
+            told = [
+                _failure(event)
+                for event in result.all_events
+                if event.is_step_failure or event.is_run_failure
+            ]
+            raise CloseRunError(
+                step.job, f"{step.first} to {step.last}", result.run_id, "; ".join(filter(None, told))
+            )
 
 
 def _failure(event: object) -> str:

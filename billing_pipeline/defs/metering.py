@@ -5,7 +5,13 @@ from collections.abc import Iterator
 import dagster as dg
 
 from billing_pipeline.defs.ingest import SINGLE_RUN
-from billing_pipeline.defs.partitions import DAILY, DAY_AND_RULE_VERSION, days_of, partition_keys_of
+from billing_pipeline.defs.partitions import (
+    DAILY,
+    DAY_AND_RULE_VERSION,
+    RECEIPT_DAYS_BEFORE,
+    days_of,
+    partition_keys_of,
+)
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import report, spec
 from billing_pipeline.metering.identity import identify
@@ -24,7 +30,7 @@ from billing_pipeline.schemas.tables import (
 
 VALIDATED = (VALID_USAGE_EVENTS, REJECTED_USAGE_EVENTS, USAGE_EVENT_KEYS)
 IDENTIFIED = (UNIQUE_USAGE_EVENTS, DUPLICATE_USAGE_EVENTS, USAGE_CORRECTIONS)
-SAME_DAY_AND_BEFORE = dg.TimeWindowPartitionMapping(start_offset=-1)
+SAME_DAY_AND_BEFORE = dg.TimeWindowPartitionMapping(start_offset=-RECEIPT_DAYS_BEFORE)
 OF_POSTING_DAY = dg.MultiToSingleDimensionPartitionMapping("posting_day")
 
 

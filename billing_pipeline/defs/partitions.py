@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from billing_pipeline.pipeline import rule_books_in
+from billing_pipeline.pipeline import calendar_of, rule_books_in
 from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.settings import load_settings
 
@@ -25,6 +25,10 @@ _first_day = min((book.effective_from.date() for book in _books), default=date(2
 DAILY = dg.DailyPartitionsDefinition((_first_day - timedelta(days=1)).isoformat(), end_offset=1)
 RULE_VERSIONS = dg.StaticPartitionsDefinition([book.version for book in _books])
 DAY_AND_RULE_VERSION = dg.MultiPartitionsDefinition({"posting_day": DAILY, "rule_version": RULE_VERSIONS})
+
+
+RECEIPT_DAYS_BEFORE = calendar_of(_books).lookback_days()
+"""How many receipt days before a posting day can hold usage of it."""
 
 
 def days_of(keys: Sequence[str]) -> list[date]:

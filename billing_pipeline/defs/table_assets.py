@@ -63,7 +63,7 @@ def report(
     watermark: int,
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Keep and show what a stage wrote: a materialization per table, figures per partition."""
-    pipeline.record(result, watermark=watermark, run_id=context.run_id)
+    pipeline.record(result, watermark=watermark, run_id=context.run.run_id)
     for table in tables:
         written = [partition for partition in result.partitions if partition.table == table.name]
         for partition in written:

@@ -19,7 +19,8 @@ def wall_clock_us() -> int:
 
 def steady_clock_us() -> int:
     """Microseconds of a clock that nobody sets and that, where it can, runs on while the machine sleeps."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1000
+    boot_time = getattr(time, "CLOCK_BOOTTIME", None)
+    return (time.monotonic_ns() if boot_time is None else time.clock_gettime_ns(boot_time)) // 1000
 
 
 class QueueClock:

@@ -80,7 +80,7 @@ def _sqlite() -> str:
 def _rule_books(pipeline: Pipeline) -> Iterator[Finding]:
     for book in pipeline.books:
         yield Finding("rule book", f"{book.version}, in force from {book.effective_from:%Y-%m-%d %H:%M} UTC")
-    pipeline.use_rules()
+    pipeline.check_rules()
 
 
 def _queue(pipeline: Pipeline) -> Iterator[Finding]:
