@@ -7,12 +7,12 @@ commit and the queue's acknowledgement, the next run goes on behind what is ther
 
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from billing_pipeline.errors import LakeError
+from billing_pipeline.ingest.body_pipe import body_pipe
 from billing_pipeline.ingest.queue import Batch, Queue
 from billing_pipeline.lake.engine import Engine, Session
 from billing_pipeline.lake.iceberg import LOCK_TIMEOUT_SECONDS, Lake
@@ -121,39 +121,31 @@ class Lander:
         return Landed(first, position, rows)
 
     def _land_stretch(self, start: int, end: int, rows: dict[date, int]) -> int:
-        """Land up to `stretch_records` records from an offset on; returns the offset after them."""
+        """Land up to `stretch_records` records from an offset on, as one snapshot; returns the offset after them."""
         self.engine.scratch.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.engine.scratch)))
-            lines = folder / "records.ndjson"
-            batches = self._spool(lines, start, end)
-            session = stack.enter_context(self.engine.session())
-            files = self._write(session, lines, batches, rows)
-            position = batches[-1].next_offset
-            self.lake.append(RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position)})
-        self.queue.commit(GROUP, position)
-        return position
-
-    def _spool(self, lines: Path, start: int, end: int) -> list[_Header]:
-        """Copy the bodies of a stretch into one file; returns where each batch starts."""
-        headers: list[_Header] = []
+        files: list[Path] = []
         position = start
-        with lines.open("wb") as file:
+        with tempfile.TemporaryDirectory(dir=self.engine.scratch) as folder:
             while position < end and position - start < self.stretch_records:
-                found = self.queue.read_from(position, self.stretch_records - (position - start))
-                for batch in found:
-                    file.write(batch.body)
-                    headers.append(_header(batch))
-                    position = batch.next_offset
-                if not found:
+                batches = self.queue.read_from(position, self.stretch_records - (position - start))
+                if not batches:
                     raise LakeError(
                         f"the queue ends at offset {end} but holds no batch at {position}; restore it"
                     )
-        return headers
+                with (
+                    self.engine.session() as session,
+                    body_pipe(Path(folder) / "records.ndjson", [batch.body for batch in batches]) as lines,
+                ):
+                    files += self._write(session, lines, [_header(batch) for batch in batches], rows)
+                position = batches[-1].next_offset
+        self.lake.append(RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position)})
+        self.queue.commit(GROUP, position)
+        return position
 
     def _write(
         self, session: Session, lines: Path, batches: Sequence[_Header], rows: dict[date, int]
     ) -> list[Path]:
+        """Write the records of some batches, a file per receipt day; `lines` can be read once."""
         session.load_json("records", _LINE_COLUMNS, [lines])
         session.load(
             "batches", _BATCH_COLUMNS, [(b.batch, b.first_offset, b.producer, b.received_at) for b in batches]
