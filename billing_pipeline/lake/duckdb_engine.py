@@ -12,7 +12,12 @@ from billing_pipeline.schemas.table import Column, Table
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880"
+# Columns with more distinct values in a row group (ids, digests, payloads) gain nothing from a dictionary; the limit
+# stops the writer early from building one.
+PARQUET = (
+    "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880, "
+    "DICTIONARY_SIZE_LIMIT 10000"
+)
 CHUNK_ROWS = 50_000
 JSON_OBJECT_BYTES = 1 << 20
 
@@ -84,8 +89,9 @@ class DuckDBSession:
             f"CAST({_quoted(c.name)} AS {c.type}) AS {_quoted(c.name)}" for c in table.columns
         )
         order = ", ".join(f"{_quoted(name)} ASC NULLS FIRST" for name in table.order_by)
-        # What is appended is never compared by its bytes: it keeps the order it came in, without a sort.
+        # What is appended is never compared by its bytes: it is written without a sort, as its rows come.
         ordered = "" if table.append_only else f" ORDER BY {order}"
+        self._connection.execute(f"SET preserve_insertion_order = {str(not table.append_only).lower()}")
         copied = self._connection.execute(
             f"COPY (SELECT {columns} FROM {_quoted(relation)} WHERE {where}{ordered}) "
             f"TO {_text(str(path))} ({PARQUET})"
@@ -118,13 +124,18 @@ class DuckDBEngine:
 
     @contextmanager
     def session(self) -> Iterator[DuckDBSession]:
-        """A session in UTC with bounded memory; extensions are never fetched at run time."""
+        """A session in UTC with bounded memory; extensions are never fetched at run time.
+
+        Statistics are not propagated: by them a column without nulls would be declared so, or not, depending on how
+        many files it was read from, and the same rows would be written as other bytes.
+        """
         self.scratch.mkdir(parents=True, exist_ok=True)
         with self.connect() as connection:
             connection.execute(
                 f"SET TimeZone = 'UTC'; SET memory_limit = '{self.memory_limit_mb}MB'; SET threads = {self.threads}; "
                 f"SET temp_directory = {_text(str(self.scratch))}; SET enable_progress_bar = false; "
-                "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
+                "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
+                "SET disabled_optimizers = 'statistics_propagation'"
             )
             yield DuckDBSession(connection)
 

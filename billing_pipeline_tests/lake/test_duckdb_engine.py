@@ -156,3 +156,20 @@ def test_a_name_may_be_given_again_to_another_kind_of_relation(
         session.load("named", THINGS.columns, [thing(7)])
         session.scan("named", THINGS, [])
         assert session.rows("SELECT * FROM named") == []
+
+
+def test_the_bytes_do_not_depend_on_how_many_files_the_rows_came_from(
+    engine: Callable[..., DuckDBEngine], tmp_path: Path
+) -> None:
+    """An engine that knows a single file to hold no nulls would declare its columns otherwise than for two."""
+    whole, first, second = (tmp_path / f"{name}.parquet" for name in ("whole", "first", "second"))
+    with engine().session() as session:
+        session.load("rows", THINGS.columns, [thing(number, "name") for number in range(20)])
+        for path, where in ((whole, "true"), (first, "number < 7"), (second, "number >= 7")):
+            session.write(THINGS, "rows", path, where)
+        hashes = set()
+        for sources in ([whole], [first, second]):
+            session.scan("sources", THINGS, [str(path) for path in sources])
+            session.write(THINGS, "sources", tmp_path / "out.parquet")
+            hashes.add(file_hash([tmp_path / "out.parquet"]))
+    assert len(hashes) == 1
