@@ -31,7 +31,7 @@ def identify(workshop: Workshop, days: Sequence[date]) -> StageResult:
             scan(workshop, session, "valid", VALID_USAGE_EVENTS, [day])
             session.define("unique_events", SQL / "unique_events.sql")
             session.define("corrections", SQL / "corrections.sql")
-            unique.write(session, "unique_events", key)
+            unique.write(session, "unique_events", key, offsets_of="valid")
             duplicate.write(
                 session, "redelivered", key, f"receipt_day = DATE '{day}'", _by_outcome(session, day)
             )

@@ -14,6 +14,8 @@ from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.schemas.table import PartitionKey, Table
 
 SQL = Path(__file__).parent / "sql"
+STRETCH_OFFSETS = 1_000_000
+"""Offsets in one file of a table in the order of the log."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,25 @@ class Draft:
         key: PartitionKey,
         where: str = "true",
         counts: dict[str, int] | None = None,
+        *,
+        offsets_of: str | None = None,
     ) -> list[str]:
-        """Write one partition from a relation; returns the paths written (none for an empty partition)."""
-        path = self.workshop.lake.new_file(self.table)
-        written = session.write(self.table, relation, path, where)
-        rows = 0 if written is None else written.rows
-        paths = [] if written is None else [str(written.path)]
-        if self.table.hash_rows:
-            digest = row_hash(session, self.table, paths)
-        else:
-            digest = file_hash(path for path in map(Path, paths))
-        self.files += [Path(path) for path in paths]
-        self.partitions.append(Partition(self.table.name, key, rows, digest, counts or {}))
+        """Write one partition from a relation; returns the paths written (none for an empty partition).
+
+        With `offsets_of`, a relation whose offsets span those to be written, there is a file per million offsets:
+        however long the day is, its rows are sorted in memory.
+        """
+        paths: list[str] = []
+        rows = 0
+        for stretch in ["true"] if offsets_of is None else _stretches(session, offsets_of):
+            path = self.workshop.lake.new_file(self.table)
+            written = session.write(self.table, relation, path, f"({where}) AND {stretch}")
+            if written is not None:
+                paths.append(str(written.path))
+                rows += written.rows
+        hashed = row_hash(session, self.table, paths) if self.table.hash_rows else file_hash(map(Path, paths))
+        self.files += map(Path, paths)
+        self.partitions.append(Partition(self.table.name, key, rows, hashed, counts or {}))
         return paths
 
     def write_rows(self, session: Session, rows: Sequence[Sequence[object]], key: PartitionKey) -> None:
@@ -107,6 +116,15 @@ def finish(drafts: Iterable[Draft], read: dict[str, int | None]) -> StageResult:
         written[draft.table.name] = draft.commit()
         partitions += draft.partitions
     return StageResult(tuple(partitions), read, written)
+
+
+def _stretches(session: Session, relation: str) -> list[str]:
+    """Conditions that cut the offsets of a relation where every run cuts them: at multiples of the stretch."""
+    ((first, last),) = session.rows(f"SELECT min(queue_offset), max(queue_offset) FROM {relation}")
+    if not isinstance(first, int) or not isinstance(last, int):
+        return []
+    starts = range(first // STRETCH_OFFSETS * STRETCH_OFFSETS, last + 1, STRETCH_OFFSETS)
+    return [f"queue_offset >= {start} AND queue_offset < {start + STRETCH_OFFSETS}" for start in starts]
 
 
 def scan(

@@ -57,7 +57,7 @@ def validate(workshop: Workshop, days: Sequence[date]) -> StageResult:
             session.define("valid", SQL / "valid.sql")
             session.keep("rejections", SQL / "rejections.sql")
             session.define("rejected", SQL / "rejected.sql")
-            paths = valid.write(session, "valid", key)
+            paths = valid.write(session, "valid", key, offsets_of="raw")
             rejected.write(session, "rejected", key, counts=_by_reason(session))
             session.scan("valid_written", VALID_USAGE_EVENTS, paths)
             keys.write(session, "valid_written", key)

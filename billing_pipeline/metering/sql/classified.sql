@@ -1,7 +1,7 @@
 -- Every usage event, correction and invalid record of a receipt day, with the reason it is rejected for, if any.
 -- The first reason that holds is the one that counts; a registry entry is visible to higher offsets only.
--- raw: the day's log; calendar: usage days with the rule version in force; customers, projects: the registry
--- by offset; units: what each rule version knows.
+-- raw: the day's log; calendar: usage days with the rule version in force; projects: the registry by offset;
+-- units: what each rule version knows. (An unknown customer is told from an unknown project in rejections.sql.)
 SELECT
     r.*,
     c.rule_version,
@@ -12,7 +12,6 @@ SELECT
         WHEN r.kind = 'correction' THEN NULL
         WHEN c.rule_version IS NULL THEN 'no_rules_in_force'
         WHEN r.received_at >= c.too_late_at THEN 'too_late'
-        WHEN p.project_id IS NULL AND k.customer_id IS NULL THEN 'unknown_customer'
         WHEN p.project_id IS NULL THEN 'unknown_project'
         WHEN r.occurred_at >= p.customer_closed_at THEN 'customer_closed'
         WHEN r.occurred_at >= p.project_closed_at THEN 'project_closed'
@@ -28,10 +27,6 @@ LEFT JOIN projects AS p
     AND r.project_id = p.project_id
     AND r.queue_offset > p.from_offset
     AND r.queue_offset <= p.until_offset
-LEFT JOIN customers AS k
-    ON r.customer_id = k.customer_id
-    AND r.queue_offset > k.from_offset
-    AND r.queue_offset <= k.until_offset
 LEFT JOIN units AS u
     ON c.rule_version = u.rule_version
     AND r.unit = u.unit
