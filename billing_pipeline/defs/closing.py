@@ -14,12 +14,13 @@ from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, checked_range_tags, range_tags
 from billing_pipeline.errors import CloseGateError, CloseRunError
+from billing_pipeline.invoicing.push_stage import PUSHES
 from billing_pipeline.lake.leftovers import remove_leftovers
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.rollups import versions_found
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.table import PartitionKey
-from billing_pipeline.schemas.tables import INVOICE_LINES, RAW_USAGE_EVENTS, TABLES
+from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS, TABLES
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobDefinition
@@ -105,11 +106,14 @@ def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> 
 
 
 def days_due(pipeline: Pipeline, through: date) -> list[date]:
-    """The days from the first landed one that have not been closed, in order."""
+    """The days from the first landed one that have not been closed, in order.
+
+    The push is what a close does last: a day whose invoices have not all reached Stripe is not closed.
+    """
     landed = pipeline.lake.files(RAW_USAGE_EVENTS)
     if not landed:
         return []
-    closed = set(pipeline.closed_days(INVOICE_LINES.name))
+    closed = set(pipeline.closed_days(PUSHES))
     first = min(file.key.day for file in landed)
     return [day for day in days_between(first, through) if day not in closed]
 

@@ -8,7 +8,7 @@ from billing_pipeline.defs.ingest import SINGLE_RUN
 from billing_pipeline.defs.partitions import DAILY, days_of
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import OWNERS, report, spec
-from billing_pipeline.invoicing.push_stage import push_days, refuse_unclosed
+from billing_pipeline.invoicing.push_stage import push_days, pushed_partitions, refuse_unclosed
 from billing_pipeline.invoicing.rating_stage import list_invoice_lines
 from billing_pipeline.rating.money import format_minor
 from billing_pipeline.schemas.tables import INVOICE_LINES
@@ -42,7 +42,8 @@ def stripe_invoice_pushes(
     """
     billing = pipeline.open()
     days = days_of(context.partition_keys)
-    refuse_unclosed(billing.calendar, days, billing.watermark())
+    watermark = billing.watermark()
+    refuse_unclosed(billing.calendar, days, watermark)
     results = push_days(billing.workshop, billing.control, billing.settings, days)
     for result in results:
         total = format_minor(result.total_minor, result.currency)
@@ -56,6 +57,8 @@ def stripe_invoice_pushes(
     if unfinished:
         told = "; ".join(f"{each.customer_id} {each.billing_period}: {each.message}" for each in unfinished)
         raise dg.Failure(f"{len(unfinished)} invoices did not reach Stripe: {told}", allow_retries=False)
+    pushed = pushed_partitions(billing.workshop, billing.control, days)
+    billing.record(pushed, watermark=watermark, run_id=context.run.run_id)
     return dg.MaterializeResult(
         metadata={
             **{f"invoices: {state}": count for state, count in by_state.items()},

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.registry import Registry
+from billing_pipeline.control.partition_records import latest
 from billing_pipeline.errors import CloseGateError
 from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
 from billing_pipeline.invoicing.stripe_push import PushResult, push_invoices
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import Calendar
 from billing_pipeline.metering.registry_relations import registry_until
-from billing_pipeline.metering.stage import Workshop, scan
+from billing_pipeline.metering.stage import Partition, StageResult, Workshop, scan
 from billing_pipeline.rating.money import grouped
+from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.schemas.tables import INVOICE_LINES
 from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+PUSHES = "stripe_invoice_pushes"
+"""The name under which it is kept which days have been pushed; nothing in the lake bears it."""
 
 _COLUMNS = (
     "customer_id, billing_period, currency, line_id, description, amount_minor, quantity, unit, "
@@ -52,6 +57,21 @@ def push_days(
         return []
     with connect_stripe(settings) as gateway:
         return push_invoices(control, gateway, invoices)
+
+
+def pushed_partitions(workshop: Workshop, control: "Engine", days: Sequence[date]) -> StageResult:
+    """What is to be kept of days whose invoices have all been pushed: the lines that went, by their hashes.
+
+    A day whose lines were never made has nothing to be kept, and is not closed by it.
+    """
+    lines = latest(control, INVOICE_LINES.name)
+    partitions = tuple(
+        Partition(PUSHES, key, found.row_count, found.content_hash)
+        for key in map(PartitionKey, days)
+        if (found := lines.get(str(key))) is not None
+    )
+    snapshot = workshop.lake.snapshot(INVOICE_LINES)
+    return StageResult(partitions, {INVOICE_LINES.name: snapshot}, {PUSHES: snapshot})
 
 
 def planned_invoices(workshop: Workshop, days: Sequence[date]) -> list[PlannedInvoice]:
