@@ -43,7 +43,7 @@ def record_faults(workshop: Workshop, days: Sequence[date]) -> list[str]:
 
 
 def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None = None) -> list[str]:
-    """Where the rollups of these posting days are not what each meter's own events add up to.
+    """Where the rollups of these posting days are not, per customer, what each meter's own events add up to.
 
     Of one rule version, or of all: then every version found in the days' events must be there. The sums are made
     anew, meter by meter, with the filter of the rule book written as SQL: another way to the number than the one
@@ -59,20 +59,21 @@ def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None 
             for meter in book.meters.values():
                 expected = _sums(
                     session,
-                    f"SELECT posting_day, {_aggregate(meter)}, count(*) FROM unique_events "
+                    f"SELECT posting_day, customer_id, {_aggregate(meter)}, count(*) FROM unique_events "
                     f"WHERE billable AND {chosen} AND rule_version = {_text(book.version)} AND {_takes(meter)} "
-                    "GROUP BY posting_day",
+                    "GROUP BY posting_day, customer_id",
                 )
                 found = _sums(
                     session,
-                    f"SELECT posting_day, sum(quantity), sum(event_count) FROM rollups WHERE {chosen} "
-                    f"AND rule_version = {_text(book.version)} AND meter = {_text(meter.name)} GROUP BY posting_day",
+                    f"SELECT posting_day, customer_id, sum(quantity), sum(event_count) FROM rollups WHERE {chosen} "
+                    f"AND rule_version = {_text(book.version)} AND meter = {_text(meter.name)} "
+                    "GROUP BY posting_day, customer_id",
                 )
                 faults += [
-                    f"{day}: meter {meter.name}, rule version {book.version}: "
-                    f"events say {expected.get(day, 'nothing')}, rollups {found.get(day, 'nothing')}"
-                    for day in sorted(expected.keys() | found.keys())
-                    if expected.get(day) != found.get(day)
+                    f"{part}: meter {meter.name}, rule version {book.version}: "
+                    f"events say {expected.get(part, 'nothing')}, rollups {found.get(part, 'nothing')}"
+                    for part in sorted(expected.keys() | found.keys())
+                    if expected.get(part) != found.get(part)
                 ]
     return faults
 
@@ -95,7 +96,10 @@ def open_days(workshop: Workshop, days: Sequence[date], watermark: int) -> list[
 
 
 def _sums(session: Session, query: str) -> dict[str, str]:
-    return {str(day): f"{quantity} in {events} events" for day, quantity, events in session.rows(query)}
+    return {
+        f"{day}, {customer_id}": f"{quantity} in {events} events"
+        for day, customer_id, quantity, events in session.rows(query)
+    }
 
 
 def _aggregate(meter: Meter) -> str:

@@ -4,13 +4,10 @@ A partition holds the customers whose invoice period ends on its day. A customer
 listed among the blocked invoices instead; nobody else is touched by that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
-from itertools import chain, groupby
-from operator import itemgetter
-from pathlib import Path
-from typing import Any
+from itertools import chain
 
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
@@ -22,13 +19,23 @@ from billing_pipeline.invoicing.invoice_periods import (
     invoice_periods,
 )
 from billing_pipeline.invoicing.lines import InvoiceLine, invoice_lines
+from billing_pipeline.invoicing.rating_inputs import (
+    SQL,
+    Row,
+    blocked_before,
+    booked_before,
+    first_postings,
+    metered_usage,
+    scan_between,
+    unmetered_usage,
+)
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
 from billing_pipeline.rating.adjustments import rate_invoice
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
 from billing_pipeline.rating.periods import period_start
-from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey, Table
+from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
 from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,
     INVOICE_LINES,
@@ -38,10 +45,7 @@ from billing_pipeline.schemas.tables import (
     USAGE_ROLLUPS,
 )
 
-SQL = Path(__file__).parent / "sql"
 INVOICED_COLUMNS = (Column("customer_id", ColumnType.TEXT, "whose period ends"),)
-
-Row = tuple[Any, ...]
 
 
 def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
@@ -56,10 +60,12 @@ def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
     drafts = _drafts(workshop)
     for day in sorted(days):
         with workshop.engine.session() as session:
-            rated, blocked = _rate_day(workshop, session, day)
+            registry = registry_until(workshop, session, day)
+            ending = customers_ending(registry, day)
+            rated, blocked = _rate_day(workshop, session, day, registry, ending) if ending else ([], [])
             drafts[0].write_rows(session, rated, PartitionKey(day))
             drafts[1].write_rows(session, blocked, PartitionKey(day))
-        if rated or blocked:
+        if ending:
             result = result.then(finish(drafts, read))
             drafts = _drafts(workshop)
     return result.then(finish(drafts, read))
@@ -81,52 +87,41 @@ def _drafts(workshop: Workshop) -> tuple[Draft, Draft]:
     return Draft(workshop, RATED_CHARGES), Draft(workshop, BLOCKED_INVOICES)
 
 
-def _rate_day(workshop: Workshop, session: Session, day: date) -> tuple[list[Row], list[Row]]:
-    """Rows of rated charges and of blocked invoices of one day."""
-    registry = registry_until(workshop, session, day)
-    ending = customers_ending(registry, day)
-    if not ending:
-        return [], []
+def _rate_day(
+    workshop: Workshop, session: Session, day: date, registry: Registry, ending: Sequence[str]
+) -> tuple[list[Row], list[Row]]:
+    """Rows of rated charges and of blocked invoices of a day on which some customers' periods end."""
     after = day + timedelta(days=1)
-    blocked = _blocked_before(workshop, session, day)
+    held_back = blocked_before(workshop, session, day)
     first = min(
-        answers_from(period_start(day, registry.anchor_day(customer_id)), blocked.get(customer_id, ()))
+        answers_from(period_start(day, registry.anchor_day(customer_id)), held_back.get(customer_id, ()))
         for customer_id in ending
     )
     for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
-        _scan_between(workshop, session, name, table, between=(first, after))
+        scan_between(workshop, session, name, table, between=(first, after))
     postings = session.rows((SQL / "postings.sql").read_text("utf-8"))
-    periods = invoice_periods(registry, day, postings, blocked)  # type: ignore[arg-type]  # rows as declared
+    periods = invoice_periods(registry, day, postings, held_back)  # type: ignore[arg-type]  # rows as declared
     if not periods:
         return [], []
     earliest = min(chain.from_iterable(period.usage_periods for period in periods))
     for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
-        _scan_between(workshop, session, name, table, between=(earliest, after))
-    _scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
+        scan_between(workshop, session, name, table, between=(earliest, after))
+    scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
     session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
-    return _rate_periods(workshop, session, periods, blocked, {day: registry})
-
-
-def _blocked_before(workshop: Workshop, session: Session, day: date) -> dict[str, list[BlockedPeriod]]:
-    _scan_between(workshop, session, "blocked", BLOCKED_INVOICES, between=(date.min, day))
-    found: dict[str, list[BlockedPeriod]] = {}
-    rows: list[Row] = session.rows("SELECT DISTINCT customer_id, billing_period, period_end_day FROM blocked")
-    for customer_id, start, end in rows:
-        found.setdefault(customer_id, []).append(BlockedPeriod(start, end))
-    return found
+    return _rate_periods(workshop, session, periods, held_back, {day: registry})
 
 
 def _rate_periods(
     workshop: Workshop,
     session: Session,
     periods: Sequence[InvoicePeriod],
-    blocked_before: Mapping[str, Sequence[BlockedPeriod]],
+    held_back: Mapping[str, Sequence[BlockedPeriod]],
     registries: dict[date, Registry],
 ) -> tuple[list[Row], list[Row]]:
-    usage = _usage(session)
-    booked = _booked(session)
-    unmetered = _unmetered(session)
-    first_postings = _first_postings(session)
+    usage = metered_usage(session)
+    booked = booked_before(session)
+    unmetered = unmetered_usage(session)
+    posted_first = first_postings(session)
 
     @cache
     def known_at(end: date) -> Registry:
@@ -135,8 +130,8 @@ def _rate_periods(
     rated: list[Row] = []
     blocked: list[Row] = []
     for period in periods:
-        mine_before = blocked_before.get(period.customer_id, ())
-        as_of = _rated_as_of(period, first_postings.get(period.customer_id, ()), mine_before)
+        mine_before = held_back.get(period.customer_id, ())
+        as_of = _rated_as_of(period, posted_first.get(period.customer_id, ()), mine_before)
 
         def plan_in_force(
             usage_day: date, period: InvoicePeriod = period, as_of: Mapping[date, date] = as_of
@@ -171,31 +166,6 @@ def _rate_periods(
     return rated, blocked
 
 
-def _usage(session: Session) -> dict[str, list[MeteredQuantity]]:
-    session.define("period_usage", SQL / "period_usage.sql")
-    rows = _stream(session, "SELECT * FROM period_usage ORDER BY customer_id")
-    return {
-        customer_id: [MeteredQuantity(*row) for row in group]
-        for customer_id, group in groupby(rows, itemgetter(0))
-    }
-
-
-def _booked(session: Session) -> dict[str, dict[LineKey, int]]:
-    session.define("booked", SQL / "booked.sql")
-    columns = "customer_id, project_id, usage_period, plan, charge, meter, dimensions, rule_version, currency"
-    rows = _stream(session, f"SELECT {columns}, booked_minor FROM booked ORDER BY customer_id")
-    return {
-        customer_id: {LineKey(*row[:-1]): row[-1] for row in group}
-        for customer_id, group in groupby(rows, itemgetter(0))
-    }
-
-
-def _first_postings(session: Session) -> dict[str, list[Row]]:
-    session.define("first_postings", SQL / "first_postings.sql")
-    rows = _stream(session, "SELECT * FROM first_postings ORDER BY customer_id")
-    return {customer_id: list(group) for customer_id, group in groupby(rows, itemgetter(0))}
-
-
 def _rated_as_of(
     period: InvoicePeriod, first_postings: Sequence[Row], blocked: Sequence[BlockedPeriod]
 ) -> dict[date, date]:
@@ -205,15 +175,6 @@ def _rated_as_of(
         usage_period = period.usage_period(usage_day)
         found[usage_period] = min(posting_day, found.get(usage_period, posting_day))
     return {usage_period: period.rated_as_of(first, blocked) for usage_period, first in found.items()}
-
-
-def _unmetered(session: Session) -> dict[str, list[Row]]:
-    rows = _stream(
-        session,
-        "SELECT customer_id, usage_day, project_id, unit, dimensions, rule_version, quantity FROM unmetered "
-        "ORDER BY ALL",
-    )
-    return {customer_id: list(group) for customer_id, group in groupby(rows, itemgetter(0))}
 
 
 def _unmetered_message(row: Row) -> str:
@@ -259,16 +220,3 @@ def _charge_row(period: InvoicePeriod, line: InvoiceLine) -> Row:
             line.tiers,
         ),
     )
-
-
-def _scan_between(
-    workshop: Workshop, session: Session, name: str, table: Table, *, between: tuple[date, date]
-) -> None:
-    """Name a relation over the partitions from a day up to, and without, another one."""
-    first, until = between
-    files = workshop.lake.files(table)
-    session.scan(name, table, [file.path for file in files if first <= file.key.day < until])
-
-
-def _stream(session: Session, query: str) -> Iterator[Row]:
-    return chain.from_iterable(session.chunks(query))

@@ -142,6 +142,7 @@ def test_a_record_that_is_lost_doubled_or_another_is_found(
         "SELECT * REPLACE (quantity + 0.000000001 AS quantity) FROM part",
         "SELECT * REPLACE (event_count + 1 AS event_count) FROM part",
         "SELECT * REPLACE ('tool_calls' AS meter) FROM part",
+        "SELECT * REPLACE ('beta' AS customer_id) FROM part",
         "SELECT * FROM part WHERE false",
     ],
 )
@@ -160,8 +161,8 @@ def test_a_version_of_late_usage_that_was_not_rolled_up_is_found(pipeline: Pipel
     damage(USAGE_ROLLUPS, PartitionKey(DAY, OLD), "SELECT * FROM part WHERE false")
     (fault,) = rollup_faults(pipeline.workshop, DAYS)
     assert (
-        fault
-        == f"{DAY}: meter llm_tokens, rule version {OLD}: events say 1000.000000000 in 1 events, rollups nothing"
+        fault == f"{DAY}, acme: meter llm_tokens, rule version {OLD}: "
+        "events say 1000.000000000 in 1 events, rollups nothing"
     )
 
 
