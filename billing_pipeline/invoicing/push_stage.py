@@ -77,11 +77,16 @@ def pushed_partitions(workshop: Workshop, control: "Engine", days: Sequence[date
 def planned_invoices(workshop: Workshop, days: Sequence[date]) -> list[PlannedInvoice]:
     """The invoices of the periods that end on some days, one per customer, period and currency."""
     with workshop.engine.session() as session:
-        scan(workshop, session, "lines", INVOICE_LINES, days)
-        rows: list[tuple[Any, ...]] = session.rows(
-            f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, kind DESC, line_id"
-        )
-        registry = _registry(workshop, session, days)
+        return [invoice for day in sorted(days) for invoice in _planned_on(workshop, session, day)]
+
+
+def _planned_on(workshop: Workshop, session: Session, day: date) -> list[PlannedInvoice]:
+    if not scan(workshop, session, "lines", INVOICE_LINES, [day]):
+        return []
+    rows: list[tuple[Any, ...]] = session.rows(
+        f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, kind DESC, line_id"
+    )
+    registry = registry_until(workshop, session, day)
     return [
         PlannedInvoice(
             customer_id=customer_id,
@@ -92,10 +97,6 @@ def planned_invoices(workshop: Workshop, days: Sequence[date]) -> list[PlannedIn
         )
         for (customer_id, billing_period, currency), group in groupby(rows, lambda row: row[:3])
     ]
-
-
-def _registry(workshop: Workshop, session: Session, days: Sequence[date]) -> Registry:
-    return registry_until(workshop, session, max(days))
 
 
 def _name(registry: Registry, customer_id: str) -> str:
