@@ -176,7 +176,9 @@ def test_an_import_keeps_its_own_receipt_times_on_every_line(path: Path) -> None
         (batch,) = queue.read_from(0, 10)
         assert batch.received_at is None
         assert batch.receipt_times() == [5, 5, 7]
-        assert batch.body.splitlines()[2].endswith(b'"batch_index":2,"kind":"usage","payload":"{}","received_at":7}')
+        assert batch.body.splitlines()[2].endswith(
+            b'"batch_index":2,"kind":"usage","payload":"{}","received_at":7}'
+        )
         assert list(batch.records()) == [RECORD] * 3
         assert queue.clock() == 7
 
