@@ -6,12 +6,14 @@ commit and the queue's acknowledgement, the next run goes on behind what is ther
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from billing_pipeline.errors import LakeError
+from billing_pipeline.errors import LakeError, QueueCorruptError
 from billing_pipeline.ingest.body_pipe import body_pipe
 from billing_pipeline.ingest.queue import Batch, Queue
 from billing_pipeline.lake.engine import Engine, Session
@@ -125,22 +127,44 @@ class Lander:
         self.engine.scratch.mkdir(parents=True, exist_ok=True)
         files: list[Path] = []
         position = start
-        with tempfile.TemporaryDirectory(dir=self.engine.scratch) as folder:
-            while position < end and position - start < self.stretch_records:
-                batches = self.queue.read_from(position, self.stretch_records - (position - start))
+        with (
+            tempfile.TemporaryDirectory(dir=self.engine.scratch) as folder,
+            closing(self._reads(start, end)) as reads,
+        ):
+            try:
+                for batches in reads:
+                    with (
+                        self.engine.session() as session,
+                        body_pipe(
+                            Path(folder) / "records.ndjson", [batch.body for batch in batches]
+                        ) as lines,
+                    ):
+                        files += self._write(session, lines, [_header(batch) for batch in batches], rows)
+                    position = batches[-1].next_offset
+            except QueueCorruptError:
+                # What stands before the damage is landed; the next stretch begins at it and fails.
+                if not files:
+                    raise
+        self.lake.append(RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position)})
+        self.queue.commit(GROUP, position)
+        return position
+
+    def _reads(self, start: int, end: int) -> Generator[list[Batch]]:
+        """The batches of a stretch, as many as the queue gives at once; the next ones are read meanwhile."""
+        stop = min(end, start + self.stretch_records)
+        with ThreadPoolExecutor(1, "read ahead") as pool:
+            position = start
+            ahead = pool.submit(self.queue.read_from, start, stop - start)
+            while position < stop:
+                batches = ahead.result()
                 if not batches:
                     raise LakeError(
                         f"the queue ends at offset {end} but holds no batch at {position}; restore it"
                     )
-                with (
-                    self.engine.session() as session,
-                    body_pipe(Path(folder) / "records.ndjson", [batch.body for batch in batches]) as lines,
-                ):
-                    files += self._write(session, lines, [_header(batch) for batch in batches], rows)
                 position = batches[-1].next_offset
-        self.lake.append(RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position)})
-        self.queue.commit(GROUP, position)
-        return position
+                if position < stop:
+                    ahead = pool.submit(self.queue.read_from, position, stop - position)
+                yield batches
 
     def _write(
         self, session: Session, lines: Path, batches: Sequence[_Header], rows: dict[date, int]

@@ -13,9 +13,10 @@ import pytest
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
-from billing_pipeline.errors import LakeError, QueueError
+from billing_pipeline.errors import LakeError, QueueCorruptError, QueueError
 from billing_pipeline.ingest.landed_partitions import landed_partitions
 from billing_pipeline.ingest.landing import Lander
+from billing_pipeline.ingest.queue import Batch
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.pipeline import Pipeline
@@ -225,6 +226,30 @@ def test_the_queue_is_never_told_more_than_it_holds(queue: SqliteQueue, hand_in:
         queue.commit("landing", 3)
 
 
+def test_everything_before_a_damaged_batch_is_landed(
+    pipeline: Pipeline,
+    lander: Lander,
+    queue: SqliteQueue,
+    hand_in: Callable[..., None],
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the damage comes to light in a later read of the same stretch."""
+    for _ in range(3):
+        hand_in()
+
+    def a_batch_at_a_time(offset: int, max_records: int) -> list[Batch]:
+        if offset >= 4:
+            raise QueueCorruptError(str(queue.path), offset)
+        return SqliteQueue.read_from(queue, offset, min(2, max_records))
+
+    monkeypatch.setattr(queue, "read_from", a_batch_at_a_time)
+    with pytest.raises(QueueCorruptError):
+        lander.land()
+    assert rows(pipeline, OFFSETS) == [(0,), (1,), (2,), (3,)]
+    assert lander.landed_until() == 4
+
+
 def test_the_landed_partitions_are_told_by_kind_with_the_hash_of_their_files(
     pipeline: Pipeline,
     usage: Callable[..., LogRecord],
@@ -246,6 +271,7 @@ def test_the_landed_partitions_are_told_by_kind_with_the_hash_of_their_files(
 LAND = """
 import os, signal, sys
 from pathlib import Path
+from billing_pipeline.ingest.queue import Batch
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.pipeline import Pipeline
