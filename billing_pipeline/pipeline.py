@@ -87,13 +87,9 @@ class Pipeline:
         return SqliteQueue(self.settings.queue_path)
 
     def watermark(self) -> int:
-        """The queue's clock, as far as the lake has landed everything it holds; else 0, which closes nothing.
-
-        The clock is read first: what comes after it is received after it.
-        """
+        """UTC µs before which nothing is received that is not in the lake."""
         with self.queue() as queue:
-            clock = queue.clock()
-            return clock if self.lander(queue).pending() == 0 else 0
+            return self.lander(queue).watermark()
 
     def lander(self, queue: SqliteQueue) -> Lander:
         """What brings the queue into the lake."""

@@ -1,7 +1,6 @@
 """Hands bytes to a reader of files through a named pipe: nothing is written to disk only to be read once."""
 
 import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,13 @@ def body_pipe(path: Path, bodies: Iterable[bytes]) -> Iterator[Path]:
     """A named pipe at `path` out of which the bodies come, one after the other; it can be read once.
 
     A thread fills it. However the reader ends, also without ever opening it, the thread ends with the block.
+    Where the system has no named pipes, a plain file does.
     """
+    if not hasattr(os, "mkfifo"):
+        with path.open("wb") as file:
+            file.writelines(bodies)
+        yield path
+        return
     os.mkfifo(path)
     feeder = _Feeder(path, bodies)
     feeder.start()
@@ -57,9 +62,11 @@ class _Feeder(threading.Thread):
             self.opened.set()
 
     def _fill(self, pipe: int) -> None:
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with contextlib.suppress(OSError):  # refused where the user has many pipes: then it stays small
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        # Linux alone has the call, and refuses it where the user has many pipes: then the pipe stays small.
+        with contextlib.suppress(ImportError, AttributeError, OSError):
+            import fcntl
+
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         for body in self._bodies:
             rest = memoryview(body)
             while rest:

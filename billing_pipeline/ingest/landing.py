@@ -17,7 +17,7 @@ from billing_pipeline.errors import LakeError, QueueCorruptError
 from billing_pipeline.ingest.body_pipe import body_pipe
 from billing_pipeline.ingest.queue import Batch, Queue
 from billing_pipeline.lake.engine import Engine, Session
-from billing_pipeline.lake.iceberg import LOCK_TIMEOUT_SECONDS, Lake
+from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.metering.calendar import Calendar, days_between
 from billing_pipeline.schemas.columns import CONTROL, PARSED
 from billing_pipeline.schemas.table import Column, ColumnType
@@ -25,6 +25,7 @@ from billing_pipeline.schemas.tables import FAULT, RAW_USAGE_EVENTS
 
 GROUP = "landing"
 NEXT_OFFSET = "billing.next-offset"
+LAST_RECEIVED = "billing.last-received-at"
 STRETCH_RECORDS = 1_000_000
 """Records landed in one snapshot at most: bounds memory and scratch space, also after a day's outage."""
 
@@ -94,19 +95,27 @@ class Lander:
         """The offset after the last landed record."""
         return int(self.lake.summary(RAW_USAGE_EVENTS, NEXT_OFFSET) or 0)
 
+    def watermark(self) -> int:
+        """UTC µs before which nothing is received that is not in the lake.
+
+        That is the queue's clock once all it holds has landed; while more keeps coming, the receipt time of the last
+        landed record, as receipt times never go back along the log.
+        """
+        clock = self.queue.clock()
+        if self.pending() == 0:
+            return clock
+        return int(self.lake.summary(RAW_USAGE_EVENTS, LAST_RECEIVED) or 0)
+
     def land(self, progress: Callable[[int], None] | None = None) -> Landed:
         """Land everything the queue holds now.
 
         Raises:
-            LakeError: the raw table holds more than the queue, so the two do not belong together.
+            LakeError: the raw table holds more than the queue, so the two do not belong together; or another
+                process lands for longer than the lock is waited for.
             QueueCorruptError: a batch is damaged; everything before it has been landed.
         """
-        from filelock import FileLock
-
-        lock = self.lake.root / "locks" / "landing.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
         rows: dict[date, int] = {}
-        with FileLock(lock, timeout=LOCK_TIMEOUT_SECONDS):
+        with self.lake.lock("landing"):
             first = position = self.landed_until()
             end = self.queue.next_offset()
             if first > end:
@@ -118,15 +127,14 @@ class Lander:
                 position = self._land_stretch(position, end, rows)
                 if progress is not None:
                     progress(position - first)
-            if self.queue.committed(GROUP) < position:
-                self.queue.commit(GROUP, position)
+            self._acknowledge(position)
         return Landed(first, position, rows)
 
     def _land_stretch(self, start: int, end: int, rows: dict[date, int]) -> int:
         """Land up to `stretch_records` records from an offset on, as one snapshot; returns the offset after them."""
         self.engine.scratch.mkdir(parents=True, exist_ok=True)
         files: list[Path] = []
-        position = start
+        position, last_received_at = start, 0
         with (
             tempfile.TemporaryDirectory(dir=self.engine.scratch) as folder,
             closing(self._reads(start, end)) as reads,
@@ -139,15 +147,23 @@ class Lander:
                             Path(folder) / "records.ndjson", [batch.body for batch in batches]
                         ) as lines,
                     ):
-                        files += self._write(session, lines, [_header(batch) for batch in batches], rows)
-                    position = batches[-1].next_offset
+                        headers = [_header(batch) for batch in batches]
+                        files += self._write(session, lines, headers, rows)
+                    position, last_received_at = headers[-1].next_offset, headers[-1].last_received_at
             except QueueCorruptError:
                 # What stands before the damage is landed; the next stretch begins at it and fails.
                 if not files:
                     raise
-        self.lake.append(RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position)})
-        self.queue.commit(GROUP, position)
+        self.lake.append(
+            RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position), LAST_RECEIVED: str(last_received_at)}
+        )
+        self._acknowledge(position)
         return position
+
+    def _acknowledge(self, position: int) -> None:
+        # A lake that was lost and is landed anew stands behind what the queue was told before.
+        if self.queue.committed(GROUP) < position:
+            self.queue.commit(GROUP, position)
 
     def _reads(self, start: int, end: int) -> Generator[list[Batch]]:
         """The batches of a stretch, as many as the queue gives at once; the next ones are read meanwhile."""

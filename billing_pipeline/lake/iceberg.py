@@ -145,20 +145,30 @@ class Lake:
             return Commit(_id(before), _id(iceberg.current_snapshot()))
 
     @contextmanager
-    def _locked(self, table: Table) -> "Iterator[IcebergTable]":
+    def lock(self, name: str) -> "Iterator[None]":
+        """Let one process at a time into the block; given back when the process ends, however.
+
+        Raises:
+            LakeError: it was not to be had in time.
+        """
         from filelock import FileLock, Timeout
 
-        self._table(table)
-        path = self.root / "locks" / f"{table.name}.lock"
+        path = self.root / "locks" / f"{name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(path, timeout=LOCK_TIMEOUT_SECONDS):
-                yield self._table(table)
+                yield
         except Timeout as error:
             raise LakeError(
-                f"{table.name} has been written by another process for {LOCK_TIMEOUT_SECONDS} s "
-                f"(lock file {path}); wait for it to end, or stop it, and run again"
+                f"another process has worked on {name} for {LOCK_TIMEOUT_SECONDS} s (lock file {path}); "
+                "wait for it to end, or stop it, and run again"
             ) from error
+
+    @contextmanager
+    def _locked(self, table: Table) -> "Iterator[IcebergTable]":
+        self._table(table)
+        with self.lock(table.name):
+            yield self._table(table)
 
     def _table(self, table: Table) -> "IcebergTable":
         from pyiceberg.exceptions import NoSuchTableError
@@ -180,9 +190,7 @@ class Lake:
                 warehouse=f"file://{self.root}",
                 init_catalog_tables="true",
             )
-            from filelock import FileLock
-
-            with FileLock(self.root / "catalog.lock", timeout=LOCK_TIMEOUT_SECONDS):
+            with self.lock("catalog"):
                 self._catalog.create_namespace_if_not_exists(NAMESPACE)
         return self._catalog
 

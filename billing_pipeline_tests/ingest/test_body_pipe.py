@@ -1,5 +1,6 @@
 """The pipe that hands a stretch of the log to the compute engine: everything once, and never a thread left over."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,3 +47,11 @@ def test_a_failure_to_get_the_bodies_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="no second body"), body_pipe(tmp_path / "lines", bodies()) as path:
         path.read_bytes()
+
+
+def test_a_plain_file_does_where_the_system_has_no_named_pipes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "mkfifo")
+    with body_pipe(tmp_path / "lines", [b"one\n", b"two\n"]) as path:
+        assert path.read_bytes() == b"one\ntwo\n"

@@ -313,3 +313,33 @@ def test_a_landing_process_killed_at_its_commit_leaves_a_log_that_lands_exactly_
     lander.land()
     assert rows(pipeline, OFFSETS) == [(0,), (1,), (2,), (3,)]
     assert queue.committed("landing") == 4
+
+
+def test_the_watermark_is_the_clock_once_everything_has_landed(
+    queue: SqliteQueue, lander: Lander, hand_in: Callable[..., None]
+) -> None:
+    hand_in(received_at="2026-10-05T12:00:00Z")
+    lander.land()
+    queue.advance(instant_us("2026-10-06T01:00:00Z") or 0)
+    assert lander.watermark() == instant_us("2026-10-06T01:00:00Z")
+
+
+def test_the_watermark_stands_at_the_last_landed_record_while_more_keeps_coming(
+    lander: Lander, hand_in: Callable[..., None]
+) -> None:
+    assert lander.watermark() == 0
+    hand_in(received_at="2026-10-05T12:00:00Z")
+    lander.land()
+    hand_in(received_at="2026-10-06T02:00:00Z")
+    assert lander.watermark() == instant_us("2026-10-05T12:00:00Z")
+
+
+def test_a_lake_that_was_lost_is_landed_anew_without_moving_the_group_back(
+    pipeline: Pipeline, queue: SqliteQueue, lander: Lander, hand_in: Callable[..., None]
+) -> None:
+    hand_in(3)
+    hand_in(3)
+    lander.land()
+    fresh = Lander(queue, Lake(pipeline.settings.home / "new-lake"), pipeline.engine, pipeline.calendar, 3)
+    assert fresh.land().rows == {date(2026, 10, 5): 6}
+    assert queue.committed("landing") == 6

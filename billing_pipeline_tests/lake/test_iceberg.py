@@ -205,7 +205,7 @@ def test_a_lock_that_is_not_to_be_had_is_told_with_its_table_and_file(
     monkeypatch.setattr(iceberg, "LOCK_TIMEOUT_SECONDS", 0.05)
     with (
         lake._locked(PER_DAY),
-        pytest.raises(LakeError, match=r"per_day has been written by another process .*lock"),
+        pytest.raises(LakeError, match=r"another process has worked on per_day .*lock"),
     ):
         put(Lake(lake.root), PER_DAY, {day(1): [2]})
 
