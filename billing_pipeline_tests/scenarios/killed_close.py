@@ -1,15 +1,16 @@
-"""A `billing close` that kills itself without a word: `killed_close.py THROUGH MOMENT NUMBER`, started by test_crash.
+"""Closes of a home that end without a word: `killed_close.py THROUGH MOMENT NUMBER …`, started by test_crash.
 
-MOMENT is the name of a call; the process dies just before (`before NAME`) or just after (`after NAME`) it is made for
-the NUMBERth time. Or it is `seconds`, after NUMBER of which it dies wherever it is. It prints how long the close took
-where it lived.
+Each MOMENT and NUMBER make one close, one after the other, each in a process of its own. It dies just before (`before
+NAME`) or just after (`after NAME`) the named call is made for the NUMBERth time; or, for the moment `seconds`, after
+NUMBER of them wherever it is. What it prints is a line for each: the signal that ended it, or 0.
+
+Python starts once and is forked for each close: nothing but imports has happened by then.
 """
 
 import os
 import signal
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from billing_pipeline.cli import billing
@@ -58,15 +59,22 @@ def die_at(moment: str, number: int) -> None:
     setattr(owner, method, fatal)
 
 
-if __name__ == "__main__":
-    through, moment, number = sys.argv[1:]
-    defs()
+def close(through: str, moment: str, number: str) -> None:
+    """Close in this process, which dies at the moment."""
     if moment == "seconds":
         threading.Timer(float(number), die).start()
     else:
         die_at(moment, int(number))
-    started = time.monotonic()
     billing.main(["close", "--through", through], standalone_mode=False)
-    sys.stdout.write(f"took {time.monotonic() - started}\n")
-    sys.stdout.flush()
     os._exit(0)  # without waiting for the timer
+
+
+if __name__ == "__main__":
+    through, *moments = sys.argv[1:]
+    defs()
+    for moment, number in zip(moments[::2], moments[1::2], strict=True):
+        process_id = os.fork()
+        if process_id == 0:
+            close(through, moment, number)
+        _, status = os.waitpid(process_id, 0)
+        sys.stdout.write(f"{os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)}\n")

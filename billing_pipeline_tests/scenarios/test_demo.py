@@ -1,12 +1,14 @@
 """The simulated company's month: every record is accounted for, invoices agree, doing it again does nothing."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from billing_pipeline.demo.company import company_log, expected_outcomes
+from billing_pipeline.settings import PROJECT_ROOT
 
 Sql = Callable[[Path, str], list[dict[str, Any]]]
 
@@ -59,6 +61,15 @@ def test_the_printed_invoice_its_json_and_stripe_say_the_same_total(
     shown = json.loads(billing(home, "invoice", "show", "cobalt-robotics", "2026-10", "--json"))
     total = next(line for line in printed.splitlines() if " Total " in line)
     assert f" {shown['total']} " in total
+
+
+def test_the_readme_shows_what_the_demo_prints(demo_home: tuple[Path, str]) -> None:
+    """Every line of the README's first excerpt is a line of the demo's output, but for the width of columns."""
+    _, printed = demo_home
+    readme = (PROJECT_ROOT / "README.md").read_text("utf-8")
+    excerpt = re.findall(r"^```text\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)[0]
+    for line in excerpt.splitlines():
+        assert re.sub(r" +", " ", line) in re.sub(r" +", " ", printed)
 
 
 def test_the_demo_and_the_close_done_again_change_nothing(

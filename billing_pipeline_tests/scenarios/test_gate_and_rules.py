@@ -15,6 +15,7 @@ EVENT = (
     '"occurred_at":"{1}","unit":"token","quantity":"1000",'
     '"dimensions":{{"model":"atlas-large","token_class":"output"}},"correlation_id":"c"}}\n'
 )
+HASH_LENGTH = 64
 IMPORT = ("import", "--format", "ndjson", "--received-at", "occurred", "--register")
 
 
@@ -46,28 +47,28 @@ def test_a_close_of_an_empty_home_says_that_there_is_nothing(home: Path, billing
 
 
 def test_a_rule_book_edited_after_its_use_is_refused_with_both_hashes(
-    home: Path, tmp_path: Path, billing_process: Process
+    home: Path, tmp_path: Path, billing: Run, billing_process: Process
 ) -> None:
-    """A price edited in place would make the past another one: the close and the doctor say so, and do nothing."""
-    data = tmp_path / "data"
-    shutil.copytree(PROJECT_ROOT / "data" / "rule_books", data / "rule_books")
-    here = {"BILLING_DATA": str(data)}
+    """A price edited in place would make the past another one: the next close says so, and does nothing."""
     file = tmp_path / "events.ndjson"
-    file.write_text(EVENT.format("e-1", "2024-01-31T12:00:00Z"))
-    assert billing_process(home, *IMPORT, file, changed=here).returncode == 0
-    advance = ("queue", "advance", "--to", "2024-02-01T01:00:00Z")
-    assert billing_process(home, *advance, changed=here).returncode == 0
-    healthy = billing_process(home, "doctor", changed=here)
-    assert healthy.returncode == 0, healthy.stdout + healthy.stderr
+    file.write_text(EVENT.format("e-1", "2024-01-30T12:00:00Z"))
+    billing(home, *IMPORT, file)
+    billing(home, "queue", "advance", "--to", "2024-02-01T01:00:00Z")
+    billing(home, "close", "--through", "2024-01-30")
 
-    book = data / "rule_books" / "2023-11-01.yaml"
+    books = tmp_path / "data" / "rule_books"
+    shutil.copytree(PROJECT_ROOT / "data" / "rule_books", books)
+    book = books / "2023-11-01.yaml"
     book.write_text(book.read_text().replace("unit_price: 15.00}", "unit_price: 16.00}", 1))
+    here = {"BILLING_DATA": str(tmp_path / "data")}
     edited = billing_process(home, "close", "--through", "2024-01-31", changed=here)
-    assert edited.returncode == 1
+    assert edited.returncode == 1, edited.stdout
     assert "Traceback" not in edited.stderr
     assert "rule book '2023-11-01' has been used with content hash" in edited.stderr
-    assert len([word for word in edited.stderr.replace(",", " ").split() if len(word.strip(";")) == 64]) == 2
+    words = edited.stderr.replace(",", " ").replace(";", " ").split()
+    assert len({word for word in words if len(word) == HASH_LENGTH}) == 2
     assert "new version" in edited.stderr
     sick = billing_process(home, "doctor", changed=here)
     assert sick.returncode == 1
     assert "mend:" in sick.stdout
+    assert "Closed 1 days" in billing(home, "close", "--through", "2024-01-31")
