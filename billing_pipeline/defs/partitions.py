@@ -14,7 +14,7 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
 CHECK_FIRST_TAG = "billing/first_day"
 CHECK_LAST_TAG = "billing/last_day"
-DAYS_AT_ONCE = 31
+DAYS_AT_ONCE = 62
 """Width of one run of a close or a backfill; a longer range is several runs."""
 
 # Dagster wants partitions when the modules load: the one place that reads a file at import.

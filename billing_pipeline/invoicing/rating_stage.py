@@ -58,16 +58,16 @@ def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
     read = {table.name: workshop.lake.snapshot(table) for table in tables}
     result = StageResult((), read, {})
     drafts = _drafts(workshop)
-    for day in sorted(days):
-        with workshop.engine.session() as session:
+    with workshop.engine.session() as session:
+        for day in sorted(days):
             registry = registry_until(workshop, session, day)
             ending = customers_ending(registry, day)
             rated, blocked = _rate_day(workshop, session, day, registry, ending) if ending else ([], [])
             drafts[0].write_rows(session, rated, PartitionKey(day))
             drafts[1].write_rows(session, blocked, PartitionKey(day))
-        if ending:
-            result = result.then(finish(drafts, read))
-            drafts = _drafts(workshop)
+            if ending:
+                result = result.then(finish(drafts, read))
+                drafts = _drafts(workshop)
     return result.then(finish(drafts, read))
 
 
