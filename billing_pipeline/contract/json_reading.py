@@ -41,7 +41,7 @@ def read_json(payload: bytes, max_levels: int) -> Document:
     try:
         text = payload.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Document(fault="invalid_utf8", detail=f"byte {error.start} is not UTF-8")
+        return Document(fault="invalid_utf8", detail=f"0x{payload[error.start]:02x} at byte {error.start}")
     if "\0" in text:
         return Document(fault="nul_character", detail=f"a NUL at byte {payload.index(0)}")
     if _levels(text) > max_levels:
