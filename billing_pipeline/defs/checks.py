@@ -17,6 +17,7 @@ from billing_pipeline.schemas.pandera_schemas import faults_of
 from billing_pipeline.schemas.table import Table
 from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,
+    BY_NAME,
     RAW_USAGE_EVENTS,
     TABLES,
     UNMETERED_USAGE,
@@ -65,7 +66,7 @@ def _schema_check(table: Table) -> dg.AssetChecksDefinition:
 
 
 def _conservation_check(asset: str, name: str, description: str, faults: Faults) -> dg.AssetChecksDefinition:
-    table = next(table for table in TABLES if table.name == asset)
+    table = BY_NAME[asset]
 
     @dg.asset_check(asset=asset, name=name, description=description, blocking=True)
     def check(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
