@@ -22,6 +22,7 @@ def defs() -> dg.Definitions:
             jobs.records_job,
             jobs.rollups_job,
             jobs.completeness_job,
+            jobs.restating_job,
             jobs.invoices_job,
             triggers.daily_close,
         ],

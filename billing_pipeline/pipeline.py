@@ -182,6 +182,8 @@ def calendar_of(books: RuleBooks) -> Calendar:
                 grace_minutes=book.close_policy.grace_minutes,
                 late_window_days=book.close_policy.late_window_days,
                 rejects_late=book.close_policy.late_policy == "reject",
+                dedup_window_days=book.close_policy.dedup_window_days,
+                blocks_conflicts=book.close_policy.conflict_policy == "block_customer",
             )
             for book in books
         ]

@@ -8,7 +8,8 @@ from datetime import date
 
 import dagster as dg
 
-from billing_pipeline.audit.conservation import line_faults, open_days, record_faults, rollup_faults
+from billing_pipeline.audit.conservation import line_faults, open_days, record_faults
+from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, days_in_tags, version_in_tags
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.metering.stage import Workshop, scan

@@ -9,6 +9,7 @@ records_job = dg.define_asset_job(
         "valid_usage_events",
         "rejected_usage_events",
         "usage_event_keys",
+        "usage_correction_keys",
         "unique_usage_events",
         "duplicate_usage_events",
         "usage_corrections",
@@ -25,6 +26,11 @@ completeness_job = dg.define_asset_job(
     "rollups_complete",
     dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("usage_rollups"), "rollups_complete")),
     description="All rollups of some days against all their events, over all rule versions.",
+)
+restating_job = dg.define_asset_job(
+    "restate_usage_days",
+    dg.AssetSelection.assets("restated_rollups"),
+    description="Metered quantity of usage days as known now, after late events and corrections.",
 )
 invoices_job = dg.define_asset_job(
     "invoices_of_day",

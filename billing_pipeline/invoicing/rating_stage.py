@@ -10,6 +10,7 @@ from functools import cache
 from itertools import chain
 
 from billing_pipeline.contract.registry import Registry
+from billing_pipeline.invoicing.conflicts import Conflict, unsettled_conflicts
 from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
 from billing_pipeline.invoicing.invoice_periods import (
     BlockedPeriod,
@@ -30,6 +31,7 @@ from billing_pipeline.invoicing.rating_inputs import (
     unmetered_usage,
 )
 from billing_pipeline.lake.engine import Session
+from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
 from billing_pipeline.rating.adjustments import rate_invoice
@@ -108,7 +110,8 @@ def _rate_day(
         scan_between(workshop, session, name, table, between=(earliest, after))
     scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
     session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
-    return _rate_periods(workshop, session, periods, held_back, {day: registry})
+    conflicts = unsettled_conflicts(workshop, session, days_between(first, day))
+    return _rate_periods(workshop, session, periods, held_back, conflicts, {day: registry})
 
 
 def _rate_periods(
@@ -116,6 +119,7 @@ def _rate_periods(
     session: Session,
     periods: Sequence[InvoicePeriod],
     held_back: Mapping[str, Sequence[BlockedPeriod]],
+    conflicts: Mapping[str, Sequence[Conflict]],
     registries: dict[date, Registry],
 ) -> tuple[list[Row], list[Row]]:
     usage = metered_usage(session)
@@ -149,6 +153,12 @@ def _rate_periods(
             ("unmetered_usage", period.usage_period(row[1]), _unmetered_message(row))
             for row in unmetered.get(period.customer_id, [])
             if period.usage_period(row[1]) in period.usage_periods
+        ]
+        answers_for = answers_from(period.start, mine_before)
+        faults += [
+            ("conflict", period.usage_period(conflict.usage_day), conflict.message)
+            for conflict in conflicts.get(period.customer_id, ())
+            if conflict.receipt_day >= answers_for
         ]
         if faults:
             blocked += [

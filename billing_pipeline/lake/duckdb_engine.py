@@ -18,6 +18,12 @@ PARQUET = (
     "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880, "
     "DICTIONARY_SIZE_LIMIT 10000"
 )
+# The parts of a split event (`contract.records.AllocatedShare`) as a list of rows.
+PAYER_PARTS = (
+    "CREATE OR REPLACE TEMP MACRO payer_parts(allocations) AS from_json(allocations, "
+    """'[{"allocation_index": "BIGINT", "customer_id": "VARCHAR", "project_id": "VARCHAR", """
+    """"quantity": "DECIMAL(38,9)", "event_share": "DECIMAL(38,9)"}]')"""
+)
 CHUNK_ROWS = 50_000
 JSON_OBJECT_BYTES = 1 << 20
 
@@ -137,6 +143,7 @@ class DuckDBEngine:
                 "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
                 "SET disabled_optimizers = 'statistics_propagation'"
             )
+            connection.execute(PAYER_PARTS)
             yield DuckDBSession(connection)
 
 
