@@ -27,7 +27,7 @@ def defs() -> dg.Definitions:
             triggers.daily_close,
         ],
         schedules=[triggers.daily_close_schedule],
-        sensors=[triggers.landing_sensor],
+        sensors=[triggers.landing_sensor, triggers.restating_sensor],
         resources=resources.resources(),
         executor=dg.in_process_executor,
     )

@@ -1,7 +1,7 @@
 """Whether rollups are complete: what each meter's own events and corrections add up to, made another way.
 
-The filters of the rule book are written as SQL here, and the meters are taken one by one: another way to the number than
-the one that made it.
+The filters of the rule book are written as SQL here, and the meters are taken one by one: another way to the number
+than the one that made it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -154,8 +154,9 @@ def _meter_rows(book: RuleBook, meter: Meter) -> str:
         value = f"e.{distinct}"
     weighted = "true" if meter.aggregation == "time_weighted_sum" else "false"
     return (
-        "SELECT b.posting_day, b.usage_day, b.sign, b.customer_id, b.project_id, b.unit, b.allocation_index, b.quantity, "
-        f"{group or _text('')} AS group_text, {value} AS value, {weighted} AS is_weighted, e.occurred_at, e.source, e.id "
+        "SELECT b.posting_day, b.usage_day, b.sign, b.customer_id, b.project_id, b.unit, b.allocation_index, "
+        f"b.quantity, {group or _text('')} AS group_text, {value} AS value, {weighted} AS is_weighted, "
+        "e.occurred_at, e.source, e.id "
         "FROM booked AS b INNER JOIN unique_events AS e ON b.event_offset = e.queue_offset AND e.allocation_index = 0 "
         f"WHERE b.event_share > 0 AND b.{_of_version(book)} AND {takes(meter, 'b.')} "
         "AND b.usage_day IN (SELECT usage_day FROM usage_days)"

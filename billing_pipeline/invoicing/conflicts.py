@@ -30,9 +30,9 @@ class Conflict(NamedTuple):
     def message(self) -> str:
         """What is in conflict, and what to do."""
         return (
-            f"the event {self.source} {self.id} of {self.usage_day} came again on {self.receipt_day} with other content "
-            f"(offset {self.queue_offset}); say what it counts for by a correction of it, one that replaces its quantity "
-            "by the same one if the first is right"
+            f"the event {self.source} {self.id} of {self.usage_day} came again on {self.receipt_day} with other "
+            f"content (offset {self.queue_offset}); say what it counts for by a correction of it, one that replaces "
+            "its quantity by the same one if the first is right"
         )
 
 

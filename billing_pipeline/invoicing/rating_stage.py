@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
 from itertools import chain
+from typing import NamedTuple
 
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.invoicing.conflicts import Conflict, unsettled_conflicts
@@ -48,6 +49,13 @@ from billing_pipeline.schemas.tables import (
 )
 
 INVOICED_COLUMNS = (Column("customer_id", ColumnType.TEXT, "whose period ends"),)
+
+
+class _HeldBack(NamedTuple):
+    """By customer: invoice periods that were blocked before, and conflicts that nobody has settled."""
+
+    periods: Mapping[str, Sequence[BlockedPeriod]]
+    conflicts: Mapping[str, Sequence[Conflict]]
 
 
 def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
@@ -111,15 +119,14 @@ def _rate_day(
     scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
     session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
     conflicts = unsettled_conflicts(workshop, session, days_between(first, day))
-    return _rate_periods(workshop, session, periods, held_back, conflicts, {day: registry})
+    return _rate_periods(workshop, session, periods, _HeldBack(held_back, conflicts), {day: registry})
 
 
 def _rate_periods(
     workshop: Workshop,
     session: Session,
     periods: Sequence[InvoicePeriod],
-    held_back: Mapping[str, Sequence[BlockedPeriod]],
-    conflicts: Mapping[str, Sequence[Conflict]],
+    held_back: "_HeldBack",
     registries: dict[date, Registry],
 ) -> tuple[list[Row], list[Row]]:
     usage = metered_usage(session)
@@ -134,7 +141,7 @@ def _rate_periods(
     rated: list[Row] = []
     blocked: list[Row] = []
     for period in periods:
-        mine_before = held_back.get(period.customer_id, ())
+        mine_before = held_back.periods.get(period.customer_id, ())
         as_of = _rated_as_of(period, posted_first.get(period.customer_id, ()), mine_before)
 
         def plan_in_force(
@@ -157,7 +164,7 @@ def _rate_periods(
         answers_for = answers_from(period.start, mine_before)
         faults += [
             ("conflict", period.usage_period(conflict.usage_day), conflict.message)
-            for conflict in conflicts.get(period.customer_id, ())
+            for conflict in held_back.conflicts.get(period.customer_id, ())
             if conflict.receipt_day >= answers_for
         ]
         if faults:

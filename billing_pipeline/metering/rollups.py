@@ -1,8 +1,10 @@
 """Rollups: metered quantity by posting day and rule version, from what counts in the receipt days around it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, time
 
+from billing_pipeline.errors import EngineOverflowError, QuantityOverflowError
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.marginal_rollups import name_marginal_rollups
 from billing_pipeline.metering.meter_relation import load_meters
@@ -99,12 +101,35 @@ def _scan_counted(workshop: Workshop, session: Session, days: Sequence[date]) ->
 def _name_metered_usage(workshop: Workshop, session: Session, days: Sequence[date]) -> None:
     _scan_counted(workshop, session, days)
     session.load("posting_days", POSTING_DAY_COLUMNS, [(day,) for day in days])
-    session.keep("metered_usage", SQL / "metered_usage.sql")
+    with _naming_the_row(session):
+        session.keep("metered_usage", SQL / "metered_usage.sql")
     load_meters(workshop, session, "meters", "metered_usage")
 
 
 def _name_rollups(workshop: Workshop, session: Session, days: Sequence[date]) -> None:
     _name_metered_usage(workshop, session, days)
     session.define("additive_rollups", SQL / "additive_rollups.sql")
-    name_marginal_rollups(workshop, session, days)
-    session.keep("rollups", SQL / "rollups.sql")
+    with _naming_the_row(session):
+        name_marginal_rollups(workshop, session, days)
+        session.keep("rollups", SQL / "rollups.sql")
+
+
+@contextmanager
+def _naming_the_row(session: Session) -> Iterator[None]:
+    """Where a quantity overflows, say whose."""
+    try:
+        yield
+    except EngineOverflowError as error:
+        found = session.rows((SQL / "overflowing.sql").read_text("utf-8"))
+        if not found:
+            raise
+        posting_day, rule_version, customer_id, project_id, unit, source, event_id = found[0]
+        assert isinstance(posting_day, date)  # noqa: S101 - for the type checker; the column is a day
+        raise QuantityOverflowError(
+            posting_day=posting_day,
+            rule_version=str(rule_version),
+            customer_id=str(customer_id),
+            project_id=str(project_id),
+            unit=str(unit),
+            event=f"{source} {event_id}",
+        ) from error

@@ -74,7 +74,7 @@ def test_normalizing_keeps_the_value(value: Decimal) -> None:
 
 
 def test_the_split_is_kept_with_the_event() -> None:
-    """The record has each payer's share and part, at the scale of the normalized quantity, and the part of the event."""
+    """The record has each payer's share and part, at the scale of the normalized quantity, and of the event."""
     payers = [{"allocation_index": index, "customer_id": f"c{index}", "project_id": "p"} for index in (0, 1)]
     assert json.loads(parse(shared("0.55", "0.450")).allocations or "") == [
         payers[0] | {"share": "0.55", "quantity": "6", "event_share": "0.55"},
