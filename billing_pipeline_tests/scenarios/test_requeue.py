@@ -226,15 +226,11 @@ def test_a_record_that_came_in_time_is_billed_however_late_it_is_sent_again(
     assert lines == [("adjustment", new_year, 1000)]
 
 
-def test_an_unknown_code_is_refused_with_those_that_there_are(
-    home: Path, billing: Run, refused: Run, events: Callable[..., Path]
+def test_a_mistyped_code_is_an_error_and_a_code_that_nothing_has_is_not(
+    home: Path, billing: Run, refused: Run
 ) -> None:
-    """With how many records each has; a code that has none is no error."""
-    assert "no record was refused at all" in refused(home, "requeue", "--reason", "unknown_custmer")
-    billing(home, *IMPORT, events(("e-1", "acme", "2024-01-30T12:00:00Z")))
-    billing(home, "queue", "advance", "--to", "2024-01-31T01:00:00Z")
-    billing(home, "close", "--through", "2024-01-30")
-    message = refused(home, "requeue", "--reason", "unknown_custmer")
-    assert "'unknown_custmer'" in message
-    assert "unknown_customer (1)" in message
+    """So the command can run by itself, day after day."""
+    assert "'unknown_custmer', and there is no such code" in refused(
+        home, "requeue", "--reason", "unknown_custmer"
+    )
     assert "│ found   │       0" in billing(home, "requeue", "--reason", "too_late")
