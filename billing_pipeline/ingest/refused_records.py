@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from billing_pipeline.contract.reason_codes import RejectionCode
+from billing_pipeline.contract.reason_codes import CorrectionOutcome, RejectionCode
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.stage import Workshop, scan
 from billing_pipeline.schemas.table import Column, ColumnType
@@ -13,9 +13,6 @@ from billing_pipeline.schemas.tables import (
     USAGE_CORRECTIONS,
     VALID_USAGE_EVENTS,
 )
-
-NOT_REFUSED = frozenset({"applied", "stored"})
-"""Outcomes of corrections that there is nothing to send again for."""
 
 SQL = Path(__file__).parent / "sql"
 
@@ -28,8 +25,8 @@ _NO_LIMIT = (1 << 63) - 1
 
 def known_codes() -> set[str]:
     """Every code by which a record or a correction can be refused."""
-    (outcome,) = (column for column in USAGE_CORRECTIONS.columns if column.name == "outcome")
-    return {code.value for code in RejectionCode} | (set(outcome.one_of) - NOT_REFUSED)
+    codes = {code.value for code in (*RejectionCode, *CorrectionOutcome)}
+    return codes - {CorrectionOutcome.APPLIED.value}
 
 
 def find_refused(
@@ -66,11 +63,10 @@ def find_refused(
 
 def codes_found(session: Session) -> dict[str, int]:
     """The codes in `rejected` and `corrections`, with how many records were refused by each."""
-    left_out = ", ".join(f"'{outcome}'" for outcome in sorted(NOT_REFUSED))
     return counts(
         session,
         "SELECT code, count(*) FROM (SELECT reason_code AS code FROM rejected UNION ALL SELECT outcome AS code "
-        f"FROM corrections WHERE outcome NOT IN ({left_out})) GROUP BY code ORDER BY code",
+        f"FROM corrections WHERE outcome <> '{CorrectionOutcome.APPLIED.value}') GROUP BY code ORDER BY code",
     )
 
 

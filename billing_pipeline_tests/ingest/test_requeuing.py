@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -14,10 +14,7 @@ from billing_pipeline.errors import QueueError, RequeueCodeError
 from billing_pipeline.ingest import requeuing
 from billing_pipeline.ingest.requeuing import RequeueRequest, RequeueSummary, requeue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
-from billing_pipeline.metering.stage import Draft
 from billing_pipeline.pipeline import Pipeline
-from billing_pipeline.schemas.table import PartitionKey
-from billing_pipeline.schemas.tables import USAGE_CORRECTIONS
 
 Rows = Callable[..., list[tuple[Any, ...]]]
 SENT = "SELECT requeued_offset, count(*) FROM raw_usage_events WHERE producer = 'requeue' GROUP BY ALL ORDER BY ALL"
@@ -134,44 +131,35 @@ def test_the_bytes_are_sent_as_they_came_unless_they_were_cut_off(
     ) == [(strange, "invalid", "invalid_utf8")]
 
 
-def test_a_refused_correction_is_sent_by_its_outcome(
+def test_a_refused_correction_is_sent_by_its_outcome_and_applied_once_its_event_is_there(
+    *,
     pipeline: Pipeline,
+    usage: Callable[..., LogRecord],
     correction: Callable[..., LogRecord],
+    registered: Callable[..., list[LogRecord]],
     receive: Callable[..., None],
     meter: Callable[..., Any],
     rows: Rows,
 ) -> None:
-    """Its bytes are those of the log; what it was refused for stands in its own table."""
-    sent = correction("c-1", "unknown", AT)
-    receive(pipeline, [(AT, sent), (AT, correction("c-2", "e-1", AT))])
+    """It came ahead of its event; the bytes sent again are those of the log."""
+    ahead = correction("c-1", "e-1", AT)
+    receive(pipeline, [(AT, record) for record in (*registered(), ahead, usage("e-1", AT))])
     meter(pipeline, [DAY])
-    values = {
-        "receipt_day": DAY,
-        "queue_offset": 0,
-        "source": "support",
-        "id": "c-1",
-        "corrects_source": "app",
-        "corrects_id": "unknown",
-        "action": "void",
-        "outcome": "original_not_found",
-        "reason_code": "metering_error",
-        "sign": 0,
-    }
-    draft = Draft(pipeline.workshop, USAGE_CORRECTIONS)
-    with pipeline.engine.session() as session:
-        row = [values.get(column.name) for column in USAGE_CORRECTIONS.columns]
-        draft.write_rows(session, [row], PartitionKey(DAY))
-    draft.commit()
-
     done = send(pipeline, RequeueRequest("original_not_found"))
     assert (done.found, done.sent) == ({"usage_corrections": 1}, 1)
-    assert send(pipeline, RequeueRequest("original_not_found")).skipped == {"undecided": 1}
+    meter(pipeline, [DAY, DAY + timedelta(days=1)])
+    assert send(pipeline, RequeueRequest("original_not_found")).skipped == {"decided": 1}
     assert rows(
         pipeline, "SELECT requeued_offset, kind, payload FROM raw_usage_events WHERE producer = 'requeue'"
-    ) == [(0, "correction", (sent.payload or "").encode())]
+    ) == [(3, "correction", (ahead.payload or "").encode())]
+    assert rows(
+        pipeline,
+        "SELECT DISTINCT queue_offset, outcome, corrected_queue_offset FROM usage_corrections ORDER BY queue_offset",
+    ) == [(3, "original_not_found", None), (5, "applied", 4)]
+    assert rows(pipeline, "SELECT count(*) FROM duplicate_usage_events") == [(0,)]
 
 
-@pytest.mark.parametrize("code", ["duplicate", "conflict", "applied", "stored", "control"])
+@pytest.mark.parametrize("code", ["duplicate", "conflict", "applied", "control"])
 def test_what_was_not_refused_cannot_be_sent_again(refused: Pipeline, code: str) -> None:
     """The error lists the codes that there are."""
     with pytest.raises(RequeueCodeError, match=r"unknown_customer \(7\)"):
