@@ -138,11 +138,15 @@ def test_a_requeued_record_is_compared_with_all_history(
     new_pipeline: Callable[[RuleBooks], Pipeline],
     limited: RuleBooks,
     usage: Callable[..., LogRecord],
+    correction: Callable[..., LogRecord],
     registered: Callable[..., list[LogRecord]],
     receive: Callable[..., None],
     rows: Callable[..., list[tuple[Any, ...]]],
 ) -> None:
-    """It may come again long after its late window: its producer's own resend may have counted before the window."""
+    """It may come again long after its late window: its producer's own resend may have counted before the window.
+
+    A correction then is one of the event that counted, not of its repetition.
+    """
     pipeline = new_pipeline(limited)
     event = usage("refused", noon(0))
     instant = instant_us(noon(0))
@@ -154,6 +158,7 @@ def test_a_requeued_record_is_compared_with_all_history(
         (noon(30), again),  # 5: and so do we
         (noon(45), event),  # 6: too late, as any other
         (noon(45), usage("refused", noon(45))),  # 7: what was sent again is never forgotten
+        (noon(45), correction("fix", "refused", noon(45))),  # 8
     ]
     receive(pipeline, log)
     days = [day(number) for number in (0, 1, 30, 45)]
@@ -165,4 +170,5 @@ def test_a_requeued_record_is_compared_with_all_history(
     )
     assert rows(pipeline, query) == [(5, "duplicate", 4), (7, "conflict", 4)]
     assert rows(pipeline, "SELECT queue_offset FROM unique_usage_events") == [(4,)]
+    assert set(rows(pipeline, "SELECT corrected_queue_offset FROM usage_corrections")) == {(4,)}
     assert hashes(pipeline, [[each] for each in reversed(days)]) == expected
