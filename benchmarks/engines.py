@@ -54,36 +54,22 @@ def compare(folder: Path, events: int) -> None:
 
 
 def make_data(events: int) -> None:
-    from benchmarks.made_lake import company, make_raw_day
-    from billing_pipeline.pipeline import Pipeline
-    from billing_pipeline.settings import load_settings
+    from benchmarks.made_lake import make_raw_day, new_company
 
-    pipeline = Pipeline(load_settings())
-    pipeline.seed = company()
-    make_raw_day(pipeline, DAY, events, 0)
+    make_raw_day(new_company(), DAY, events, 0)
     Side().tell()
 
 
 def run_engine() -> None:
-    from benchmarks.made_lake import company
-    from billing_pipeline.metering.identity import identify
-    from billing_pipeline.metering.rollups import roll_up, versions_found
-    from billing_pipeline.metering.validation import validate
-    from billing_pipeline.pipeline import Pipeline
-    from billing_pipeline.settings import load_settings
+    from benchmarks.made_lake import new_company, stages
 
-    pipeline = Pipeline(load_settings())
-    pipeline.seed = company()
-    workshop = pipeline.workshop
+    workshop = new_company().workshop
     side = Side()
     with side.stage("start"), workshop.engine.session() as session:
         session.rows("SELECT 1")
-    with side.stage("valid, rejected, keys"):
-        validate(workshop, [DAY])
-    with side.stage("unique, duplicates"):
-        identify(workshop, [DAY])
-    with side.stage("rollups"):
-        made = roll_up(workshop, versions_found(workshop, [DAY]))
+    for name, run in stages(workshop).items():
+        with side.stage(name):
+            made = run(DAY)
     side.found["rollups"] = [each.content_hash for each in made.partitions]
     side.tell()
 

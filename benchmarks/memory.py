@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py --events 10000000 100000000
 
-Each size in a process of its own; what it may use is the engine's limit (`BILLING_MEMORY_LIMIT_MB`, 3000 by default) and
-what Python and Arrow need beside it. 100,000,000 events take about 40 GB of disk while it runs.
+Each size in a process of its own; what it may use is the engine's limit (`BILLING_MEMORY_LIMIT_MB`, 3000 by default)
+and what Python and Arrow need beside it. 100,000,000 events take about 40 GB of disk while it runs.
 """
 
 import argparse
@@ -42,35 +42,20 @@ def main() -> None:
 
 
 def make_data(events: int) -> None:
-    from benchmarks.made_lake import company, make_raw_day
-    from billing_pipeline.pipeline import Pipeline
-    from billing_pipeline.settings import load_settings
+    from benchmarks.made_lake import make_raw_day, new_company
 
-    pipeline = Pipeline(load_settings())
-    pipeline.seed = company()
     print(f"  making {events:,} events", file=sys.stderr, flush=True)
-    make_raw_day(pipeline, DAY, events, 0)
+    make_raw_day(new_company(), DAY, events, 0)
     Side().tell()
 
 
 def run_stages(_events: int) -> None:
-    from benchmarks.made_lake import company
-    from billing_pipeline.metering.identity import identify
-    from billing_pipeline.metering.rollups import roll_up, versions_found
-    from billing_pipeline.metering.validation import validate
-    from billing_pipeline.pipeline import Pipeline
-    from billing_pipeline.settings import load_settings
+    from benchmarks.made_lake import new_company, stages
 
-    pipeline = Pipeline(load_settings())
-    pipeline.seed = company()
-    workshop = pipeline.workshop
     side = Side()
-    with side.stage("valid, rejected, keys"):
-        validate(workshop, [DAY])
-    with side.stage("unique, duplicates"):
-        identify(workshop, [DAY])
-    with side.stage("rollups"):
-        roll_up(workshop, versions_found(workshop, [DAY]))
+    for name, run in stages(new_company().workshop).items():
+        with side.stage(name):
+            run(DAY)
     side.tell()
 
 
