@@ -4,7 +4,7 @@ The queue's wall clock stands far in the future, so that no test depends on the 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -68,13 +68,18 @@ def pipeline(settings: Settings) -> Pipeline:
 
 
 @pytest.fixture(scope="session")
-def spark_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """Spark on one thread: as few tasks as there can be, and one Java machine for all tests of a process."""
+def spark_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Spark on one thread: as few tasks as there can be, and one Java machine for all tests of a process.
+
+    That one compiles in a hurry: over tests of a minute a thorough compiler costs more than it saves.
+    """
     try:
         check_installed()
     except SettingsError as error:
         pytest.skip(f"Spark: {error}")
-    return SparkEngine("local[*]", 1000, 1, tmp_path_factory.mktemp("spark"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        yield SparkEngine("local[*]", 1000, 1, tmp_path_factory.mktemp("spark"))
 
 
 @pytest.fixture(scope="session")
