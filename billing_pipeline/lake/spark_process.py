@@ -146,7 +146,9 @@ def _java_version() -> str | None:
 
 
 def _start(process: SparkProcess) -> "tuple[SparkSession, Path]":
+    from py4j.protocol import Py4JError
     from pyspark import SparkConf, SparkContext
+    from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
@@ -155,11 +157,18 @@ def _start(process: SparkProcess) -> "tuple[SparkSession, Path]":
     process.scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"spark-{os.getpid()}-", dir=process.scratch))
     conf = SparkConf(loadDefaults=False).setAll(list(process.settings(folder).items()))
-    with (folder / "spark.log").open("w") as log, warnings.catch_warnings():
+    log = folder / "spark.log"
+    with log.open("w") as file, warnings.catch_warnings():
         # It speaks of pandas, which no row of ours goes through.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        gateway = launch_gateway(conf=conf, popen_kwargs={"stdout": log, "stderr": log})
-        return SparkSession(SparkContext(gateway=gateway, conf=conf)), folder
+        try:
+            gateway = launch_gateway(conf=conf, popen_kwargs={"stdout": file, "stderr": file})
+            return SparkSession(SparkContext(gateway=gateway, conf=conf)), folder
+        except (PySparkException, Py4JError) as error:
+            raise SettingsError(
+                f"Spark does not start with SPARK_MASTER={process.master} and "
+                f"BILLING_MEMORY_LIMIT_MB={process.memory_limit_mb} ({type(error).__name__}); it says why in {log}"
+            ) from error
 
 
 def _stop() -> None:
