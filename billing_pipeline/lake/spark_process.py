@@ -121,8 +121,8 @@ def check_installed() -> str:
     for package in ("pyspark", "sqlglot"):
         if find_spec(package) is None:
             raise SettingsError(
-                f"BILLING_ENGINE=spark: {package} is not installed; install the extra (`uv sync --extra spark`, "
-                "or `pip install 'billing-pipeline[spark]'`), or take BILLING_ENGINE=duckdb"
+                f"BILLING_ENGINE=spark: {package} is not installed; install the extra "
+                "(`uv sync --locked --inexact --extra spark`), or take BILLING_ENGINE=duckdb"
             )
     java = _java_version()
     if java is None or int(java.partition(".")[0]) < JAVA_LEAST:
