@@ -149,39 +149,64 @@ def _expand_stars(tree: "exp.Expr", columns_of: ColumnsOf) -> None:
     """Write out `* EXCLUDE`, `* REPLACE` and `* RENAME`, with every column in its place."""
     from sqlglot import exp
 
-    for star in list(tree.find_all(exp.Star)):
-        if not any(star.args.get(part) for part in ("except_", "replace", "rename")):
-            continue
-        select = star.find_ancestor(exp.Select)
-        written = star.parent if isinstance(star.parent, exp.Column) else star
-        if select is None or written.parent is not select:
-            raise DialectError(star.sql("duckdb"), "only a list of columns may have it")
-        names = {column.name for column in star.args.get("except_") or ()}
-        replaced = {each.alias: each for each in star.args.get("replace") or ()}
-        renamed = {each.this.name: each.alias for each in star.args.get("rename") or ()}
-        expanded: list[exp.Expr] = []
-        for source, column in _columns(tree, select, written, columns_of):
-            if column in replaced:
-                expanded.append(replaced[column])
-            elif column not in names:
-                plain = exp.column(column, table=source, quoted=True)
-                expanded.append(
-                    exp.alias_(plain, renamed[column], quoted=True) if column in renamed else plain
-                )
-        place = select.expressions.index(written)
-        select.set("expressions", [*select.expressions[:place], *expanded, *select.expressions[place + 1 :]])
+    for select in list(tree.find_all(exp.Select)):
+        if any(map(_changes_columns, select.find_all(exp.Star))):
+            columns = [
+                each for one in select.expressions for each in _projected(tree, select, one, columns_of)
+            ]
+            select.set("expressions", columns)
+    for star in filter(_changes_columns, tree.find_all(exp.Star)):
+        raise DialectError(star.sql("duckdb"), "only a list of columns may have it")
 
 
-def _columns(
-    tree: "exp.Expr", select: "exp.Select", star: "exp.Expr", columns_of: ColumnsOf
-) -> "list[tuple[str, str]]":
-    """Source and name of the columns a star stands for; its sources must be relations of the session."""
+def _changes_columns(star: "exp.Star") -> bool:
+    return any(star.args.get(part) for part in ("except_", "replace", "rename"))
+
+
+def _projected(
+    tree: "exp.Expr", select: "exp.Select", projection: "exp.Expr", columns_of: ColumnsOf
+) -> "list[exp.Expr]":
+    """The columns that one entry of a list of columns stands for."""
     from sqlglot import exp
 
-    within = {each.alias for each in tree.find_all(exp.CTE)}
-    sources = [select.args["from_"].this, *(join.this for join in select.args.get("joins") or ())]
-    if isinstance(star, exp.Column):
-        sources = [source for source in sources if source.alias_or_name == star.table]
-    if any(not isinstance(source, exp.Table) or source.name in within for source in sources):
-        raise DialectError(star.sql("duckdb"), "its columns are not known; name them")
-    return [(source.alias_or_name, column) for source in sources for column in columns_of(source.name)]
+    star = projection.this if isinstance(projection, exp.Column) else projection
+    if not isinstance(star, exp.Star):
+        return [projection]
+    excluded = {column.name for column in star.args.get("except_") or ()}
+    replaced = {each.alias: each for each in star.args.get("replace") or ()}
+    renamed = {each.this.name: each.alias for each in star.args.get("rename") or ()}
+    joins = select.args.get("joins") or ()
+    if any(join.args.get("using") for join in joins):
+        raise DialectError(projection.sql("duckdb"), "its columns are not known with USING; join ON them")
+    sources = [select.args["from_"].this, *(join.this for join in joins)]
+    if isinstance(projection, exp.Column):
+        sources = [source for source in sources if source.alias_or_name == projection.table]
+    columns: list[exp.Expr] = []
+    for source in sources:
+        for name in _names(tree, source, columns_of):
+            plain = exp.column(name, table=source.alias_or_name, quoted=True)
+            if name in replaced:
+                columns.append(replaced[name])
+            elif name in renamed:
+                columns.append(exp.alias_(plain, renamed[name], quoted=True))
+            elif name not in excluded:
+                columns.append(plain)
+    return columns
+
+
+def _names(tree: "exp.Expr", source: "exp.Expr", columns_of: ColumnsOf) -> Sequence[str]:
+    """The column names of a source: of a relation of the session, of a named subquery, or of one on the spot."""
+    from sqlglot import exp
+
+    query = source.this if isinstance(source, exp.Subquery) else source
+    if isinstance(source, exp.Table):
+        named = [each.this for each in tree.find_all(exp.CTE) if each.alias == source.name]
+        if not named:
+            return columns_of(source.name)
+        query = named[0]
+    while isinstance(query, exp.SetOperation):
+        query = query.left
+    if not isinstance(query, exp.Select):
+        raise DialectError(source.sql("duckdb"), "its columns are not known; name them")
+    projections = [each for one in query.expressions for each in _projected(tree, query, one, columns_of)]
+    return [each.alias_or_name for each in projections]

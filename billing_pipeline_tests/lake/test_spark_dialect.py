@@ -37,11 +37,19 @@ def test_every_statement_has_a_form_for_spark(statement: Path) -> None:
         ),
         (
             "SELECT x.* EXCLUDE (a), y.* FROM things AS x CROSS JOIN t AS y",
-            "SELECT `x`.`b`, `x`.`c`, y.* FROM things AS x CROSS JOIN t AS y",
+            "SELECT `x`.`b`, `x`.`c`, `y`.`d` FROM things AS x CROSS JOIN t AS y",
         ),
         (
             "SELECT * RENAME (a AS z) FROM things",
             "SELECT `things`.`a` AS `z`, `things`.`b`, `things`.`c` FROM things",
+        ),
+        (
+            "WITH x AS (SELECT t.* FROM things AS t UNION ALL SELECT 1, 2, 3) SELECT * EXCLUDE (a) FROM x",
+            "WITH x AS (SELECT t.* FROM things AS t UNION ALL SELECT 1, 2, 3) SELECT `x`.`b`, `x`.`c` FROM x",
+        ),
+        (
+            "SELECT * EXCLUDE (a) FROM (SELECT 1 AS a, z FROM t) AS x",
+            "SELECT `x`.`z` FROM (SELECT 1 AS a, z FROM t) AS x",
         ),
         ("SELECT 'a\\' FROM t -- said by nobody", "SELECT 'a\\\\' FROM t"),
     ],
@@ -67,8 +75,8 @@ def test_rules_reach_what_is_nested() -> None:
         ("SELECT 1 FROM t ASOF JOIN s ON t.a >= s.a", "no such join"),
         ("SELECT json_extract_string(a, '$.b.c') FROM t", "one member"),
         ("SELECT json_extract_string(a, '$.' || b) FROM t", "json_member"),
-        ("SELECT * EXCLUDE (a) FROM (SELECT 1 AS a, 2 AS b) AS x", "name them"),
-        ("WITH things AS (SELECT 1 AS a) SELECT * EXCLUDE (a) FROM things", "name them"),
+        ("SELECT * EXCLUDE (x) FROM unnest([1, 2]) AS u(x)", "name them"),
+        ("SELECT * EXCLUDE (a) FROM things JOIN t USING (a)", "join ON them"),
         ("SELECT 1 FROM t LEFT JOIN unnest(t.a) AS u(x) ON u.x = t.b", "ON true"),
         ("SELEC 1", "SELEC"),
     ],

@@ -2,30 +2,48 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, NamedTuple
 
 import pytest
 
-from billing_pipeline.audit.conservation import line_faults, record_faults, rollup_faults
+from billing_pipeline.audit.conservation import line_faults, record_faults
+from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
 from billing_pipeline.lake.content_hash import row_hash
 from billing_pipeline.lake.engine import Engine
+from billing_pipeline.metering.restated import restate
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
+from billing_pipeline.rating.rule_book import Meter, RuleBooks
+from billing_pipeline.rating.rule_book_yaml import load_rule_books
 from billing_pipeline.schemas.table import PartitionKey, Table
 from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,
     DUPLICATE_USAGE_EVENTS,
     INVOICE_LINES,
     REJECTED_USAGE_EVENTS,
+    RESTATED_ROLLUPS,
     TABLES,
+    UNMETERED_USAGE,
     USAGE_CORRECTIONS,
     USAGE_ROLLUPS,
 )
+from billing_pipeline.settings import PROJECT_ROOT
 
 Entry = tuple[str, LogRecord]
+METERS = {
+    "peak": Meter("peak", "gb", "max", ("model",)),
+    "level": Meter("level", "gb", "latest"),
+    "held": Meter("held", "gb", "time_weighted_sum", ("é.'z",)),
+    "models": Meter("models", "gb", "unique_count", distinct="dimensions.model"),
+    "users": Meter("users", "gb", "unique_count", ("model",), distinct="user_id"),
+    "some": Meter("some", "gb", "count", filter={"model": frozenset({"a|b\\c", "\uffee"})}),
+}
+"""Beside those of the project. The unit `page` has none, so its usage is unmetered."""
+UNITS = {"acme": ("token", "gb", "gb", "gb", "call", "page"), "euro": ("token", "call")}
 DAYS = [date(2026, 10, day) for day in (15, 16, 31)]
 MIDNIGHT = ("2026-10-15T23:59:59.999999Z", "2026-10-16T00:00:00Z", "2026-10-16T00:00:00.000001Z")
 """Around midnight, which is also where the second rule version begins."""
@@ -56,7 +74,7 @@ def log(
     first = "2026-10-15T02:00:00Z"
     log = [(first, record) for name in ("acme", "euro", "gone") for record in registered(name)]
     log.append((first, change("customer", "gone", "close", date(2026, 10, 16))))
-    for number in range(60):
+    for number in range(90):
         customer_id = generator.choice(("acme", "euro", "gone", "nobody"))
         # Only known models have a price: the invoice of acme is blocked, that of euro is not.
         models = MODELS if customer_id == "acme" else MODELS[:2]
@@ -66,14 +84,17 @@ def log(
             "dimensions": {"model": generator.choice(models), "token_class": "output", "é.'z": "1"},
             "user_id": generator.choice((None, "u", "ü")),
             "session_id": generator.choice((None, "s")),
-            "unit": generator.choice(("token", "token", "call", "page")),
+            "unit": generator.choice(UNITS.get(customer_id, ("token", "sheet"))),
         }
         if number % 7 == 0:
             fields |= {"billable": False, "reason_code": "internal_retry"}
-        if number % 5 == 0:
-            fields |= {"customer_id": "acme", "allocations": SHARES}
+        if fields["unit"] == "gb":
+            fields["quantity"] = generator.choice(("0", "12345678.987654321", "0.000000001", "5", "5"))
+        elif number % 5 == 0:
+            fields |= {"customer_id": "acme", "unit": "token", "allocations": SHARES}
+            fields["dimensions"] = {"model": MODELS[0], "token_class": "output"}
         received_at = ("2026-10-16T00:00:00.000001Z", "2026-10-16T00:30:00Z", "2026-10-16T12:00:00Z")[
-            number // 20
+            number // 30
         ]
         record = usage(f"{number}", generator.choice(MIDNIGHT), **fields)
         log.append((received_at, record))
@@ -82,6 +103,19 @@ def log(
         if number % 9 == 0:
             log.append((received_at, usage(f"{number}", MIDNIGHT[0], quantity="7")))
     last = "2026-10-16T13:00:00Z"
+    for number in range(0, 90, 4):
+        name, corrected = f"correction {number}", f"{generator.randrange(90)}"
+        changes: tuple[dict[str, object], ...] = (
+            {},
+            {"action": "adjust", "quantity_delta": generator.choice(("7", "-1", "-0.000000001"))},
+            {"action": "replace", "replacement": {"customer_id": "euro", "quantity": "2.5"}},
+            {
+                "action": "replace",
+                "replacement": {"dimensions": {"model": MODELS[1], "token_class": "output"}},
+            },
+            {"action": "replace", "replacement": {"billable": generator.choice((True, False))}},
+        )
+        log.append((last, correction(name, corrected, MIDNIGHT[1], **generator.choice(changes))))
     log += [
         (last, usage("future", "2026-10-16T13:05:00.000001Z")),
         (last, usage("before-rules", "2023-10-31T23:59:59.5Z")),
@@ -100,20 +134,24 @@ def log(
 
 @pytest.fixture(scope="module")
 def companies(
-    new_pipeline: Callable[[], Pipeline],
+    new_pipeline: Callable[[RuleBooks], Pipeline],
     spark_engine: Engine,
     receive: Callable[..., None],
     close: Callable[[Pipeline, Sequence[date]], StageResult],
     log: list[Entry],
 ) -> tuple[Company, Company]:
     """The same log through every stage, by DuckDB and by Spark; the landing too."""
+    books = [
+        replace(book, units=book.units | {"gb", "page"}, meters={**book.meters, **METERS})
+        for book in load_rule_books(PROJECT_ROOT / "data" / "rule_books")
+    ]
     made = []
     for engine in (None, spark_engine):
-        pipeline = new_pipeline()
+        pipeline = new_pipeline(RuleBooks(tuple(books)))
         if engine is not None:
             pipeline.engine = engine
         receive(pipeline, log)
-        made.append(Company(pipeline, close(pipeline, DAYS)))
+        made.append(Company(pipeline, close(pipeline, DAYS).then(restate(pipeline.workshop, DAYS))))
     return made[0], made[1]
 
 
@@ -177,8 +215,12 @@ def test_the_log_holds_what_engines_could_differ_in(companies: tuple[Company, Co
         for row in rows_of(pipeline, DUPLICATE_USAGE_EVENTS)
     }
     assert outcomes == {"duplicate", "conflict"}
-    for table in (USAGE_CORRECTIONS, INVOICE_LINES, BLOCKED_INVOICES):
+    for table in (RESTATED_ROLLUPS, UNMETERED_USAGE, INVOICE_LINES, BLOCKED_INVOICES):
         assert rows_of(pipeline, table), table.name
+    rollups, corrections = USAGE_ROLLUPS.column_names, USAGE_CORRECTIONS.column_names
+    assert {row[rollups.index("meter")] for row in rows_of(pipeline, USAGE_ROLLUPS)} >= METERS.keys()
+    outcomes = {row[corrections.index("outcome")] for row in rows_of(pipeline, USAGE_CORRECTIONS)}
+    assert outcomes >= {"applied", "original_not_found", "effective_negative"}
     reasons = {
         row[REJECTED_USAGE_EVENTS.column_names.index("reason_code")]
         for row in rows_of(pipeline, REJECTED_USAGE_EVENTS)
