@@ -12,6 +12,7 @@ from billing_pipeline.audit.conservation import line_faults, record_faults
 from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
+from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
 from billing_pipeline.lake.content_hash import row_hash
 from billing_pipeline.lake.engine import Engine
 from billing_pipeline.metering.restated import restate
@@ -44,7 +45,7 @@ METERS = {
 }
 """Beside those of the project. The unit `page` has none, so its usage is unmetered."""
 UNITS = {"acme": ("token", "gb", "gb", "gb", "call", "page"), "euro": ("token", "call")}
-DAYS = [date(2026, 10, day) for day in (15, 16, 31)]
+DAYS, PERIOD_END = [date(2026, 10, 15), date(2026, 10, 16)], [date(2026, 10, 31)]
 MIDNIGHT = ("2026-10-15T23:59:59.999999Z", "2026-10-16T00:00:00Z", "2026-10-16T00:00:00.000001Z")
 """Around midnight, which is also where the second rule version begins."""
 QUANTITIES = ("0", "1", "0.000000001", "12345678901234567890123456.123456789", "0.1", "33.3")
@@ -137,7 +138,7 @@ def companies(
     new_pipeline: Callable[[RuleBooks], Pipeline],
     spark_engine: Engine,
     receive: Callable[..., None],
-    close: Callable[[Pipeline, Sequence[date]], StageResult],
+    meter: Callable[[Pipeline, Sequence[date]], StageResult],
     log: list[Entry],
 ) -> tuple[Company, Company]:
     """The same log through every stage, by DuckDB and by Spark; the landing too."""
@@ -151,7 +152,10 @@ def companies(
         if engine is not None:
             pipeline.engine = engine
         receive(pipeline, log)
-        made.append(Company(pipeline, close(pipeline, DAYS).then(restate(pipeline.workshop, DAYS))))
+        result = meter(pipeline, DAYS).then(restate(pipeline.workshop, DAYS))
+        for stage in (rate, list_invoice_lines):
+            result = result.then(stage(pipeline.workshop, PERIOD_END))
+        made.append(Company(pipeline, result))
     return made[0], made[1]
 
 
@@ -234,9 +238,11 @@ def test_the_log_holds_what_engines_could_differ_in(companies: tuple[Company, Co
     }
 
 
-@pytest.mark.parametrize("faults", [record_faults, rollup_faults, line_faults])
+@pytest.mark.parametrize(
+    ("faults", "days"), [(record_faults, DAYS), (rollup_faults, DAYS), (line_faults, PERIOD_END)]
+)
 def test_conservation_holds_by_both(
-    companies: tuple[Company, Company], faults: Callable[..., list[str]]
+    companies: tuple[Company, Company], faults: Callable[..., list[str]], days: Sequence[date]
 ) -> None:
     for company in companies:
-        assert faults(company.pipeline.workshop, DAYS) == []
+        assert faults(company.pipeline.workshop, days) == []
