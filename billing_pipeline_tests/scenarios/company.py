@@ -14,9 +14,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from billing_pipeline.invoicing.push_stage import push_days
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.settings import load_settings
+from billing_pipeline.terminal.dagster_home import open_dagster
 
 Event = dict[str, object]
 
@@ -81,6 +83,30 @@ class Company:
                 pipeline.lander(queue).land()
             made = self.stages(pipeline, [date.fromisoformat(day) for day in days])
         return {f"{each.table} {each.key}": each.content_hash for each in made.partitions}
+
+    def push(self, *days: str) -> None:
+        """Push the invoices of the periods that end on some days."""
+        with self.in_home(self.home):
+            pipeline = Pipeline(load_settings())
+            push_days(
+                pipeline.workshop,
+                pipeline.control,
+                pipeline.settings,
+                [date.fromisoformat(day) for day in days],
+            )
+            pipeline.control.dispose()
+
+    def check(self, table: str, name: str) -> tuple[bool, str, str | None]:
+        """How an asset check ended last: whether it passed, how grave it is if not, and what it said."""
+        from dagster import AssetCheckKey, AssetKey
+
+        with self.in_home(self.home), open_dagster(load_settings()) as instance:
+            records = instance.event_log_storage.get_asset_check_execution_history(
+                AssetCheckKey(AssetKey(table), name), limit=10
+            )
+        ended = (each.event.asset_check_evaluation for each in records if each.event)
+        last = next(found for found in ended if found)
+        return last.passed, last.severity.value, last.description
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query by `billing sql`, as JSON has them."""

@@ -6,7 +6,7 @@ time, and the closed day stays as it is. Usage of a new day counts there though 
 are UTC whatever offset an event is written in. Whether late usage is adjusted or refused, and how long, is decided by
 the policy in force on its usage day; what is refused is listed with a reason, as is usage from before the first rules.
 A version may start within a day, and each event is metered under the one in force when it occurred. A new version may
-not start in a day that is closed.
+not start in a day that is closed. The queue's clock, which stamps all of it, never goes back and cannot be set ahead.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from billing_pipeline.errors import ClockError
 from billing_pipeline_tests.scenarios.company import Company, lines, rule_book, used
 
 ROLLUPS = (
@@ -94,6 +95,17 @@ def test_what_is_not_billed_is_listed_with_its_reason(frozen: Frozen) -> None:
         ("2025-01-29 23:59:59.999999+00", "no_rules_in_force", "2025-01-29"),
         ("2025-02-01 23:00:00+00", "too_late", "2025-02-04"),
     ]
+
+
+def test_the_queue_clock_never_goes_back_and_never_ahead_of_the_wall_clock(frozen: Frozen) -> None:
+    """An import says which receipt times it raised to the clock, and refuses as a whole what is yet to come."""
+    before = frozen.company.billing("queue", "status")
+    ahead = used("from-the-future", "2025-02-01T10:00:00Z", 1, received_at="2999-01-01T00:00:00Z")
+    with pytest.raises(ClockError, match="nothing was appended"):
+        frozen.company.receive(used("with-it", "2025-02-05T10:00:00Z", 1), ahead)
+    assert frozen.company.billing("queue", "status") == before
+    printed = frozen.company.receive(used("backdated", "2025-02-04T00:30:00Z", 1))
+    assert "receipt times raised to the queue's clock" in printed
 
 
 @pytest.fixture(scope="module")
