@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from billing_pipeline_tests.metering.reference.calendar import book_at, policy_of, receipt_day
 from billing_pipeline_tests.metering.reference.door import Refusal, Registry, refusal
@@ -90,7 +91,7 @@ class Metering:
             if found_again := self._repetition(entry):
                 self.repeated[entry.offset] = found_again
             elif isinstance(entry.record, Usage):
-                self.events[entry.offset] = self._event(entry, entry.record)
+                self.events[entry.offset] = self.event(entry, entry.record)
             elif isinstance(entry.record, Correction):
                 self.changes.append(self._change(entry, entry.record))
 
@@ -136,7 +137,8 @@ class Metering:
                 found |= {identity(entry), entry.record.corrects}
         return found
 
-    def _event(self, entry: Entry, usage: Usage) -> Event:
+    def event(self, entry: Entry, usage: Usage) -> Event:
+        """A valid usage event in its place."""
         day, usage_day = self.receipt_days[entry.offset], usage.occurred_at // DAY_US
         book = book_at(self.books, usage.occurred_at)
         assert book is not None
@@ -227,14 +229,14 @@ def posting_days(metering: Metering) -> list[int]:
     return sorted({row.posting_day for row in metering.rows()})
 
 
-Totals = dict[tuple[object, ...], tuple[Fraction, int]]
+Totals = dict[tuple[Any, ...], tuple[Fraction, int]]
 """Quantity and event count by some key; a key with zero of both is left out."""
 
 
 def added(*several: Totals) -> Totals:
     """The sum of some totals."""
-    quantities: dict[tuple[object, ...], Fraction] = defaultdict(Fraction)
-    counts: dict[tuple[object, ...], int] = defaultdict(int)
+    quantities: dict[tuple[Any, ...], Fraction] = defaultdict(Fraction)
+    counts: dict[tuple[Any, ...], int] = defaultdict(int)
     for totals in several:
         for key, (quantity, count) in totals.items():
             quantities[key] += quantity

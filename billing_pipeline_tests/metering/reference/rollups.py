@@ -85,7 +85,7 @@ def restated(metering: Metering, until: int) -> Totals:
 def versions(metering: Metering) -> set[tuple[int, str]]:
     """Posting day and rule version of every rollup partition that there must be."""
     booked = {(row.posting_day, row.event.version) for row in metering.rows()}
-    return booked | {(key[0], key[1]) for key in rollups(metering)}  # type: ignore[misc]
+    return booked | {(key[0], key[1]) for key in rollups(metering)}
 
 
 # Additive meters.

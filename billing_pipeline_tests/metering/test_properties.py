@@ -1,0 +1,345 @@
+"""Laws of metering over generated histories: the SQL equals the reference model, and the same log gives the same bytes.
+
+Every example is a company of its own, in memory where the system offers that. `make test` runs a few examples, always
+the same; `make torture` many, and always others.
+"""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, note, settings
+from hypothesis import strategies as st
+
+from billing_pipeline.metering.control_records import separate_registry_changes
+from billing_pipeline.metering.identity import identify
+from billing_pipeline.metering.restated import restate
+from billing_pipeline.metering.rollups import list_unmetered, roll_up, versions_found
+from billing_pipeline.metering.stage import StageResult
+from billing_pipeline.metering.validation import validate
+from billing_pipeline.pipeline import Pipeline
+from billing_pipeline.settings import PROJECT_ROOT, Settings
+from billing_pipeline_tests.metering.comparison import COLUMNS, expected, shown
+from billing_pipeline_tests.metering.histories import History, histories, numbered
+from billing_pipeline_tests.metering.reference.calendar import close
+from billing_pipeline_tests.metering.reference.log import Correction, Usage
+from billing_pipeline_tests.metering.reference.metering import Metering, added, identity, posting_days
+from billing_pipeline_tests.metering.reference.rollups import restated, rollups
+from billing_pipeline_tests.metering.translation import books_of, day_of, entries_of
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - only where the system offers it, in a folder of its own
+WITHOUT_OFFSETS = ("usage_rollups", "unmetered_usage", "restated_rollups")
+"""The tables whose content is the same wherever in the log their events stood."""
+
+Hashes = dict[tuple[str, str], str]
+Rows = Callable[[Pipeline, str], list[tuple[Any, ...]]]
+
+
+def examples(most: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A few examples, the same in every run; one that fails is shown as it is: shrinking it would take minutes."""
+    return settings(
+        max_examples=most,
+        phases=(Phase.explicit, Phase.generate),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+many = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def days_of(history: History) -> list[date]:
+    """Every receipt day and posting day of a history."""
+    metering = Metering(history.books, history.log)
+    return [day_of(day) for day in sorted({*metering.receipt_days.values(), *posting_days(metering)})]
+
+
+def usage_days_of(history: History) -> list[date]:
+    """Every usage day of a history."""
+    metering = Metering(history.books, history.log)
+    return [day_of(day) for day in sorted({event.usage_day for event in metering.events.values()})]
+
+
+def hashes(*results: StageResult, tables: Sequence[str] | None = None) -> Hashes:
+    """The content hash of every partition that is not empty, as it was made last."""
+    return {
+        (each.table, str(each.key)): each.content_hash
+        for result in results
+        for each in result.partitions
+        if each.rows and (tables is None or each.table in tables)
+    }
+
+
+@dataclass(frozen=True)
+class Works:
+    """Companies for histories, and what is done in them."""
+
+    receive: Callable[..., None]
+    meter: Callable[[Pipeline, Sequence[date]], StageResult]
+    rows: Rows
+
+    @contextmanager
+    def company(self, history: History) -> Iterator[Pipeline]:
+        """A fresh company under the rules of a history, gone at the end."""
+        home = Path(tempfile.mkdtemp(prefix="billing-test-", dir=MEMORY if MEMORY.is_dir() else None))
+        pipeline = Pipeline(
+            Settings(
+                home=home / "home",
+                data=PROJECT_ROOT / "data",
+                stripe_api_key=None,
+                stripe_api_base=None,
+                memory_limit_mb=1000,
+                threads=2,
+            )
+        )
+        pipeline.books = books_of(history.books)
+        try:
+            yield pipeline
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+
+    def in_one_go(self, pipeline: Pipeline, history: History) -> Hashes:
+        """One batch, one run over all days."""
+        self.receive(pipeline, entries_of(history.log))
+        result = self.meter(pipeline, days_of(history))
+        return hashes(result, restate(pipeline.workshop, usage_days_of(history)))
+
+    def as_the_days_close(self, pipeline: Pipeline, history: History) -> Hashes:
+        """Day by day: what came before the close, in small batches, and the day's run; the restated view last."""
+        found: Hashes = {}
+        metering = Metering(history.books, history.log)
+        position = 0
+        for day in sorted({*metering.receipt_days.values(), *posting_days(metering)}):
+            until = len(history.until(close(history.books, day)).log)
+            arrived = entries_of(history.log)[position:until]
+            self.receive(pipeline, arrived, batch_records=3, stretch_records=5)
+            found |= hashes(self.meter(pipeline, [day_of(day)]))
+            position = until
+        return found | hashes(restate(pipeline.workshop, usage_days_of(history)))
+
+    def backwards(self, pipeline: Pipeline, history: History) -> Hashes:
+        """Everything landed first, then every stage over its partitions one by one, the last one first."""
+        self.receive(pipeline, entries_of(history.log), batch_records=7)
+        workshop, days = pipeline.workshop, days_of(history)
+        results = [separate_registry_changes(workshop, days)]
+        for stage in (validate, identify):
+            results += [stage(workshop, [day]) for day in reversed(days)]
+        results += [roll_up(workshop, [key]) for key in reversed(versions_found(workshop, days))]
+        results += [list_unmetered(workshop, [day]) for day in reversed(days)]
+        results += [restate(workshop, [day]) for day in reversed(usage_days_of(history))]
+        return hashes(*results)
+
+
+@pytest.fixture(scope="module")
+def works(
+    receive: Callable[..., None], meter: Callable[[Pipeline, Sequence[date]], StageResult], rows: Rows
+) -> Works:
+    return Works(receive, meter, rows)
+
+
+# The SQL equals the model.
+
+
+def check_against_the_model(works: Works, history: History) -> None:
+    metering = Metering(history.books, history.log)
+    with works.company(history) as pipeline:
+        works.in_one_go(pipeline, history)
+        for table, columns in COLUMNS.items():
+            found = shown(metering, table, works.rows(pipeline, f"SELECT {columns} FROM {table}"))
+            assert found == expected(metering, table), table
+        check_conservation(works, pipeline)
+
+
+def check_conservation(works: Works, pipeline: Pipeline) -> None:
+    """Every record is accounted for once; what is billable and metered is what the rollups of a sum meter hold."""
+
+    def offsets(query: str) -> Counter[int]:
+        return Counter(row[0] for row in works.rows(pipeline, query))
+
+    valid = offsets("SELECT queue_offset FROM valid_usage_events")
+    assert offsets("SELECT queue_offset FROM raw_usage_events") == (
+        valid
+        + offsets("SELECT queue_offset FROM registry_changes")
+        + offsets("SELECT queue_offset FROM rejected_usage_events")
+    )
+    assert valid == (
+        offsets("SELECT DISTINCT queue_offset FROM unique_usage_events")
+        + offsets("SELECT queue_offset FROM duplicate_usage_events")
+        + offsets("SELECT DISTINCT queue_offset FROM usage_corrections")
+    )
+    booked = works.rows(
+        pipeline, "SELECT quantity FROM unique_usage_events WHERE billable AND unit = 'token'"
+    )
+    booked += works.rows(
+        pipeline, "SELECT sign * quantity FROM usage_corrections WHERE billable AND unit = 'token'"
+    )
+    for table in ("usage_rollups", "restated_rollups"):
+        metered = works.rows(pipeline, f"SELECT quantity FROM {table} WHERE meter = 'tokens'")
+        assert sum((row[0] for row in metered), Decimal(0)) == sum((row[0] for row in booked), Decimal(0))
+
+
+@examples(12)
+@given(history=histories())
+def test_the_sql_equals_the_model_row_for_row(works: Works, history: History) -> None:
+    check_against_the_model(works, history)
+
+
+@pytest.mark.torture
+@many
+@given(history=histories())
+def test_the_sql_equals_the_model_row_for_row_over_many_histories(works: Works, history: History) -> None:
+    check_against_the_model(works, history)
+
+
+# The same log, the same bytes.
+
+
+def check_bytes(works: Works, history: History) -> None:
+    with works.company(history) as pipeline:
+        whole = works.in_one_go(pipeline, history)
+    with works.company(history) as pipeline:
+        assert works.as_the_days_close(pipeline, history) == whole
+    with works.company(history) as pipeline:
+        assert works.backwards(pipeline, history) == whole
+
+
+@examples(3)
+@given(history=histories())
+def test_batches_runs_growth_and_the_order_of_backfills_leave_the_bytes_as_they_are(
+    works: Works, history: History
+) -> None:
+    """A closed day is made when nothing later has come, and again when all has: it does not change."""
+    check_bytes(works, history)
+
+
+@pytest.mark.torture
+@many
+@given(history=histories())
+def test_batches_runs_growth_and_the_order_of_backfills_leave_the_bytes_of_many_histories(
+    works: Works, history: History
+) -> None:
+    check_bytes(works, history)
+
+
+# What order and redelivery do not matter.
+
+
+def redelivered(history: History) -> History:
+    """Every usage event and correction is sent twice in a row, emitted anew."""
+    timed: list[tuple[int, Any]] = []
+    for entry in history.log:
+        timed.append((entry.received_at, entry.record))
+        if isinstance(entry.record, Usage | Correction):
+            timed.append((entry.received_at, replace(entry.record, emitted_at=entry.received_at)))
+    return History(history.books, numbered(timed))
+
+
+def reordered(history: History, priorities: Sequence[int]) -> History:
+    """Within each receipt day, usage events of identities that come once and are never corrected change places."""
+    metering = Metering(history.books, history.log)
+    seen = Counter(identity(entry) for entry in metering.valid)
+    seen.update(entry.record.corrects for entry in metering.valid if isinstance(entry.record, Correction))
+    free = [
+        entry for entry in metering.valid if isinstance(entry.record, Usage) and seen[identity(entry)] == 1
+    ]
+    records = {entry.offset: entry.record for entry in history.log}
+    for day in {metering.receipt_days[entry.offset] for entry in free}:
+        places = [entry.offset for entry in free if metering.receipt_days[entry.offset] == day]
+        moved = sorted(places, key=lambda offset: priorities[offset % len(priorities)])
+        records |= {place: history.log[origin].record for place, origin in zip(places, moved, strict=True)}
+    return History(
+        history.books, numbered([(entry.received_at, records[entry.offset]) for entry in history.log])
+    )
+
+
+def same_but_for_the_order(history: History, other: History) -> bool:
+    """Whether the same records are valid: a clock that is ahead, or a registration, may come between."""
+    kept = (Metering(each.books, each.log) for each in (history, other))
+    first, second = (Counter(repr(entry.record) for entry in metering.valid) for metering in kept)
+    return first == second
+
+
+priorities = st.lists(st.integers(0, 9), min_size=1, max_size=7)
+
+
+def check_order(works: Works, history: History, moved: Sequence[int]) -> None:
+    other = redelivered(reordered(history, moved))
+    assume(same_but_for_the_order(history, reordered(history, moved)))
+    note(repr(other))
+    with works.company(history) as pipeline:
+        first = works.in_one_go(pipeline, history)
+    with works.company(other) as pipeline:
+        second = works.in_one_go(pipeline, other)
+    assert {key: value for key, value in first.items() if key[0] in WITHOUT_OFFSETS} == {
+        key: value for key, value in second.items() if key[0] in WITHOUT_OFFSETS
+    }
+
+
+@examples(3)
+@given(history=histories(), moved=priorities)
+def test_another_order_of_distinct_identities_and_redelivery_change_no_rollup(
+    works: Works, history: History, moved: Sequence[int]
+) -> None:
+    check_order(works, history, moved)
+
+
+@pytest.mark.torture
+@many
+@given(history=histories(), moved=priorities)
+def test_another_order_of_distinct_identities_and_redelivery_change_no_rollup_of_many_histories(
+    works: Works, history: History, moved: Sequence[int]
+) -> None:
+    check_order(works, history, moved)
+
+
+# Laws of the model itself: they hold of the SQL as far as it equals the model.
+
+
+@examples(100)
+@given(history=histories())
+def test_the_restated_view_is_what_was_billed_with_all_adjustments(history: History) -> None:
+    """Restated less as-billed (on time) is the sum of the late and the corrected rows."""
+    metering = Metering(history.books, history.log)
+    rows = rollups(metering)
+    on_time, later = (
+        added(
+            *({(key[1], key[2], *key[4:]): value} for key, value in rows.items() if wanted(key[3])),
+        )
+        for wanted in ("on_time".__eq__, "on_time".__ne__)
+    )
+    assert added(on_time, later) == restated(metering, 10**6)
+
+
+@examples(50)
+@given(history=histories(), moved=priorities)
+def test_the_model_does_not_depend_on_order_and_redelivery_either(
+    history: History, moved: Sequence[int]
+) -> None:
+    other = reordered(history, moved)
+    assume(same_but_for_the_order(history, other))
+    expected_rollups = rollups(Metering(history.books, history.log))
+    again = redelivered(other)
+    assert rollups(Metering(other.books, other.log)) == expected_rollups
+    assert rollups(Metering(again.books, again.log)) == expected_rollups
+
+
+@examples(50)
+@given(history=histories())
+def test_what_comes_later_changes_nothing_that_was_booked_in_the_model(history: History) -> None:
+    whole = rollups(Metering(history.books, history.log))
+    for day in posting_days(Metering(history.books, history.log)):
+        known = history.until(close(history.books, day))
+        before = rollups(Metering(known.books, known.log))
+        assert {key: value for key, value in before.items() if key[0] <= day} == {
+            key: value for key, value in whole.items() if key[0] <= day
+        }
