@@ -22,11 +22,12 @@ def defs() -> dg.Definitions:
             jobs.records_job,
             jobs.rollups_job,
             jobs.completeness_job,
+            jobs.restating_job,
             jobs.invoices_job,
             triggers.daily_close,
         ],
         schedules=[triggers.daily_close_schedule],
-        sensors=[triggers.landing_sensor],
+        sensors=[triggers.landing_sensor, triggers.restating_sensor],
         resources=resources.resources(),
         executor=dg.in_process_executor,
     )

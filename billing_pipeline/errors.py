@@ -69,6 +69,36 @@ class LakeError(BillingError):
     """A table of the lake cannot be read or written. Caught by nobody but the command and the run."""
 
 
+class EngineOverflowError(BillingError):
+    """A value has more digits than its type. Caught by the rollups, which look for the row."""
+
+
+class QuantityOverflowError(BillingError):
+    """What a customer used cannot be added up. Caught by nobody but the command and the run."""
+
+    def __init__(
+        self,
+        *,
+        posting_day: date,
+        rule_version: str,
+        customer_id: str,
+        project_id: str,
+        unit: str,
+        event: str,
+    ) -> None:
+        self.posting_day = posting_day
+        self.rule_version = rule_version
+        self.customer_id = customer_id
+        self.project_id = project_id
+        self.unit = unit
+        self.event = event
+        super().__init__(
+            f"posting day {posting_day}, rule version {rule_version}: what customer {customer_id}, project "
+            f"{project_id} used in {unit} has more digits than can be stored; the largest event is {event}. No number "
+            "was cut off and nothing was written. Stop its producer; usage of this size cannot be billed"
+        )
+
+
 class DocumentFault:
     """One fault of a document people write (rule book, registry seed): where it is and what to do."""
 

@@ -20,7 +20,6 @@ from billing_pipeline.metering.calendar import DAY_US, Calendar, CloseTerms, sta
 from billing_pipeline.metering.stage import StageResult, Workshop
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.rating.rule_book_yaml import load_rule_books
-from billing_pipeline.schemas.tables import INVOICE_LINES
 from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,18 +111,20 @@ class Pipeline:
 
         Raises:
             RuleBookChangedError: one of them was used before with other content.
-            RuleBookTooLateError: a new version starts within a day that is closed.
+            RuleBookTooLateError: a new version starts within a day that the watermark has closed, run or not.
         """
+        from billing_pipeline.control.partition_records import highest_watermark
         from billing_pipeline.control.rule_book_uses import check_and_record
 
         used = self.check_rules()
         in_force = [book for book in self.books if microseconds_of(book.effective_from) < watermark]
         new = [book for book in in_force if book.version not in used]
-        if new and (closed := self.closed_days(INVOICE_LINES.name)):
-            first_open = start_of(max(closed)) + DAY_US
+        # A version that had been there by an earlier watermark beyond its start would have been recorded then.
+        if new and (seen := highest_watermark(self.control)) is not None:
+            last_closed = self.calendar.last_closed(seen)
             for book in new:
-                if microseconds_of(book.effective_from) < first_open:
-                    raise RuleBookTooLateError(book.version, book.effective_from, max(closed))
+                if microseconds_of(book.effective_from) < start_of(last_closed) + DAY_US:
+                    raise RuleBookTooLateError(book.version, book.effective_from, last_closed)
         hashes = {book.version: book.content_hash for book in in_force}
         check_and_record(self.control, hashes)
         return hashes
@@ -182,6 +183,8 @@ def calendar_of(books: RuleBooks) -> Calendar:
                 grace_minutes=book.close_policy.grace_minutes,
                 late_window_days=book.close_policy.late_window_days,
                 rejects_late=book.close_policy.late_policy == "reject",
+                dedup_window_days=book.close_policy.dedup_window_days,
+                blocks_conflicts=book.close_policy.conflict_policy == "block_customer",
             )
             for book in books
         ]

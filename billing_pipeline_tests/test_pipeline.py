@@ -30,15 +30,16 @@ def change(settings: Settings, version: str) -> None:
     path.write_text(path.read_text("utf-8").replace("grace_minutes: 60", "grace_minutes: 61"), "utf-8")
 
 
-def close_day(pipeline: Pipeline, day: date) -> None:
+def pass_close_of(pipeline: Pipeline, day: date) -> None:
+    """The watermark passes the close of a day; all that was made meanwhile is a landing, no day has been closed."""
     made = PartitionRecord(
-        table_name="invoice_lines",
+        table_name="raw_usage_events",
         partition_key=day.isoformat(),
         content_hash="0" * 64,
         row_count=0,
         snapshot_id="1",
-        watermark=start_of(day),
-        closed=True,
+        watermark=pipeline.calendar.close(day),
+        closed=False,
         rule_books={},
         recorded_at=0,
         run_id="run",
@@ -68,13 +69,15 @@ def test_checking_rule_books_uses_none_of_them(own_books: Settings) -> None:
     assert Pipeline(own_books).check_rules() == {}
 
 
-def test_a_new_rule_book_may_not_start_within_a_closed_day(own_books: Settings) -> None:
+def test_a_new_rule_book_may_not_start_within_a_day_that_the_watermark_has_closed_run_or_not(
+    own_books: Settings,
+) -> None:
     later = own_books.rule_books_path / "2026-10-16.yaml"
     held_back = later.read_text("utf-8")
     later.unlink()
     pipeline = Pipeline(own_books)
     pipeline.use_rules(AFTER_THE_SECOND)
-    close_day(pipeline, date(2026, 10, 16))
+    pass_close_of(pipeline, date(2026, 10, 16))
     later.write_text(held_back, "utf-8")
     with pytest.raises(RuleBookTooLateError, match="all days through 2026-10-16 are closed"):
         Pipeline(own_books).use_rules(AFTER_THE_SECOND)
@@ -86,7 +89,7 @@ def test_a_new_rule_book_may_start_right_after_the_last_closed_day(own_books: Se
     later.unlink()
     pipeline = Pipeline(own_books)
     pipeline.use_rules(AFTER_THE_SECOND)
-    close_day(pipeline, date(2026, 10, 15))
+    pass_close_of(pipeline, date(2026, 10, 15))
     later.write_text(held_back, "utf-8")
     assert "2026-10-16" in Pipeline(own_books).use_rules(AFTER_THE_SECOND)
 

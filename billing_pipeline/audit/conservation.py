@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from billing_pipeline.lake.engine import Session
-from billing_pipeline.metering.stage import Workshop, receipt_days_for, scan
-from billing_pipeline.rating.rule_book import Meter
+from billing_pipeline.metering.stage import Workshop, scan
 from billing_pipeline.schemas.tables import (
     DUPLICATE_USAGE_EVENTS,
     INVOICE_LINES,
@@ -16,7 +14,6 @@ from billing_pipeline.schemas.tables import (
     REJECTED_USAGE_EVENTS,
     UNIQUE_USAGE_EVENTS,
     USAGE_CORRECTIONS,
-    USAGE_ROLLUPS,
     VALID_USAGE_EVENTS,
 )
 
@@ -42,42 +39,6 @@ def record_faults(workshop: Workshop, days: Sequence[date]) -> list[str]:
     return [f"{day}: {law}: {expected} records against {found}" for day, law, expected, found in rows]
 
 
-def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None = None) -> list[str]:
-    """Where the rollups of these posting days are not, per customer, what each meter's own events add up to.
-
-    Of one rule version, or of all: then every version found in the days' events must be there. The sums are made
-    anew, meter by meter, with the filter of the rule book written as SQL: another way to the number than the one
-    that made it.
-    """
-    faults: list[str] = []
-    with workshop.engine.session() as session:
-        scan(workshop, session, "unique_events", UNIQUE_USAGE_EVENTS, receipt_days_for(workshop, days))
-        scan(workshop, session, "rollups", USAGE_ROLLUPS, days)
-        listed = ", ".join(f"DATE '{day}'" for day in sorted(set(days)))
-        chosen = f"posting_day IN ({listed})"
-        for book in (book for book in workshop.books if version in (None, book.version)):
-            for meter in book.meters.values():
-                expected = _sums(
-                    session,
-                    f"SELECT posting_day, customer_id, {_aggregate(meter)}, count(*) FROM unique_events "
-                    f"WHERE billable AND {chosen} AND rule_version = {_text(book.version)} AND {_takes(meter)} "
-                    "GROUP BY posting_day, customer_id",
-                )
-                found = _sums(
-                    session,
-                    f"SELECT posting_day, customer_id, sum(quantity), sum(event_count) FROM rollups WHERE {chosen} "
-                    f"AND rule_version = {_text(book.version)} AND meter = {_text(meter.name)} "
-                    "GROUP BY posting_day, customer_id",
-                )
-                faults += [
-                    f"{part}: meter {meter.name}, rule version {book.version}: "
-                    f"events say {expected.get(part, 'nothing')}, rollups {found.get(part, 'nothing')}"
-                    for part in sorted(expected.keys() | found.keys())
-                    if expected.get(part) != found.get(part)
-                ]
-    return faults
-
-
 def line_faults(workshop: Workshop, days: Sequence[date]) -> list[str]:
     """Where the invoice lines of these days do not bill what the charges book."""
     with workshop.engine.session() as session:
@@ -93,28 +54,3 @@ def line_faults(workshop: Workshop, days: Sequence[date]) -> list[str]:
 def open_days(workshop: Workshop, days: Sequence[date], watermark: int) -> list[date]:
     """The days that are not closed by the watermark: their partitions may still change."""
     return [day for day in days if watermark < workshop.calendar.close(day)]
-
-
-def _sums(session: Session, query: str) -> dict[str, str]:
-    return {
-        f"{day}, {customer_id}": f"{quantity} in {events} events"
-        for day, customer_id, quantity, events in session.rows(query)
-    }
-
-
-def _aggregate(meter: Meter) -> str:
-    total = "count(*)" if meter.aggregation == "count" else "sum(quantity)"
-    return f"CAST({total} AS DECIMAL(38, 9))"
-
-
-def _takes(meter: Meter) -> str:
-    conditions = [f"unit = {_text(meter.unit)}"]
-    for name, values in sorted(meter.filter.items()):
-        path = _text('$."' + name + '"')
-        listed = ", ".join(_text(value) for value in sorted(values))
-        conditions.append(f"json_extract_string(dimensions, {path}) IN ({listed})")
-    return " AND ".join(conditions)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -6,6 +6,8 @@ from billing_pipeline.contract.decimals import scaled, unscaled
 from billing_pipeline.contract.limits import SHARE_FRACTIONAL_DIGITS
 
 WHOLE = 10**SHARE_FRACTIONAL_DIGITS
+EVENT_SHARE_DIGITS = 9
+"""Of a split event's parts, as of every quantity."""
 
 
 def share_units(share: str) -> int:
@@ -21,7 +23,15 @@ def split(quantity: str, shares: Sequence[str]) -> list[str]:
         shares: decimal texts that add up to exactly 1.
     """
     scale = len(quantity.partition(".")[2])
-    whole = scaled(quantity, scale)
+    return _split(scaled(quantity, scale), scale, shares)
+
+
+def split_event(shares: Sequence[str]) -> list[str]:
+    """Each payer's part of the event itself, at nine fractional digits; they add up to exactly 1."""
+    return _split(10**EVENT_SHARE_DIGITS, EVENT_SHARE_DIGITS, shares)
+
+
+def _split(whole: int, scale: int, shares: Sequence[str]) -> list[str]:
     products = [whole * share_units(share) for share in shares]
     parts = [product // WHOLE for product in products]
     by_remainder = sorted(range(len(parts)), key=lambda index: -(products[index] % WHOLE))

@@ -46,10 +46,12 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     billable: bool | None = None
     reason_code: str | None = None
     allocations: str | None = None
-    """JSON text: `[{"customer_id", "project_id", "share", "quantity"}, …]`, the quantity split exactly."""
+    """JSON text: an array of `records.AllocatedShare`, quantity and event split exactly."""
 
     corrects_source: str | None = None
     corrects_id: str | None = None
+    corrects_key_hash: int | None = None
+    """As `key_hash`, of the event that is corrected."""
     action: str | None = None
     quantity_delta: str | None = None
     replacement: str | None = None

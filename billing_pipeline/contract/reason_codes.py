@@ -42,6 +42,31 @@ class CorrectionReason(_Code):
     DISPUTE = "dispute", "The customer disputed the event and was found right."
 
 
+class CorrectionOutcome(_Code):
+    """What became of a correction. A refused one has not counted: mended its cause, it can be sent again as it is."""
+
+    APPLIED = "applied", "It changed what the event counts for."
+    ORIGINAL_NOT_FOUND = (
+        "original_not_found",
+        "No usage event of that source and id counted before it in the log; it may have come ahead of it.",
+    )
+    NOT_CORRECTABLE = "not_correctable", "What it refers to is a correction; correct the usage event instead."
+    EFFECTIVE_NEGATIVE = "effective_negative", "The event would count for less than nothing."
+    EFFECTIVE_TOO_LARGE = (
+        "effective_too_large",
+        "The event would count for a quantity of more than 29 integer digits.",
+    )
+    UNKNOWN_CUSTOMER = (
+        "unknown_customer",
+        "The customer it moves the event to was not registered when it was received.",
+    )
+    UNKNOWN_PROJECT = (
+        "unknown_project",
+        "The customer it moves the event to had no such project when it was received.",
+    )
+    UNKNOWN_UNIT = "unknown_unit", "The rule book that the event is metered under knows no such unit."
+
+
 class RejectionCode(_Code):
     """Why a record was rejected. From `unknown_customer` on it takes the log or a rule book to know."""
 
@@ -136,6 +161,7 @@ def reason_codes_document() -> str:
     for title, codes in (
         ("Usage events (`reason_code`)", UsageReason),
         ("Corrections (`reason_code`)", CorrectionReason),
+        ("Outcomes of corrections (`usage_corrections.outcome`)", CorrectionOutcome),
         ("Rejections (`rejected_usage_events.reason_code`)", RejectionCode),
     ):
         rows = "\n".join(f"| `{code.value}` | {code.meaning} |" for code in codes)

@@ -1,11 +1,12 @@
 """Makes log records of decoded events, and keeps the few rules of values that types cannot say."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw, UnsetType
 
-from billing_pipeline.contract.allocation import WHOLE, share_units, split
+from billing_pipeline.contract.allocation import WHOLE, share_units, split, split_event
 from billing_pipeline.contract.canonical import (
     CorrectionForm,
     CorrectsForm,
@@ -31,12 +32,18 @@ class RuleBrokenError(ValueError):
 
 
 class AllocatedShare(msgspec.Struct, frozen=True):
-    """One payer's part of an event's quantity, as the record keeps it."""
+    """One payer's part of an event, as the record keeps it.
 
+    `event_share` is the part of the event itself, which meters that count events add: the shares cut down to nine
+    fractional digits, so that they add up to exactly 1.
+    """
+
+    allocation_index: int
     customer_id: str
     project_id: str
     share: str
     quantity: str
+    event_share: str
 
 
 def usage_record(event: WireUsage, payload: PayloadFields) -> LogRecord:
@@ -146,6 +153,7 @@ def correction_record(event: WireCorrection, payload: PayloadFields) -> LogRecor
         reason_code=event.reason_code,
         corrects_source=event.corrects.source,
         corrects_id=event.corrects.id,
+        corrects_key_hash=key_hash_of(event.corrects.source, event.corrects.id),
         action=event.action,
         quantity_delta=delta,
         replacement=canonical_json(replacement).decode() if replacement else None,
@@ -209,9 +217,20 @@ def _share_form(share: Share) -> ShareForm:
 
 
 def _allocations(shares: list[Share], quantity: str) -> str:
-    parts = split(quantity, [share.share for share in shares])
-    rows = [
-        AllocatedShare(share.customer_id, share.project_id, normalized(share.share), part)
-        for share, part in zip(shares, parts, strict=True)
+    payers = [(share.customer_id, share.project_id, normalized(share.share)) for share in shares]
+    return msgspec.json.encode(allocated(payers, quantity)).decode()
+
+
+def allocated(payers: Sequence[tuple[str, str, str]], quantity: str) -> list[AllocatedShare]:
+    """Each payer's part of an event.
+
+    Args:
+        payers: customer, project and share (normalized decimal text) of each; the shares add up to exactly 1.
+        quantity: normalized decimal text.
+    """
+    shares = [share for _, _, share in payers]
+    parts = zip(payers, split(quantity, shares), split_event(shares), strict=True)
+    return [
+        AllocatedShare(index, *payer, part, event_share)
+        for index, (payer, part, event_share) in enumerate(parts)
     ]
-    return msgspec.json.encode(rows).decode()

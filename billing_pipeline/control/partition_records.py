@@ -56,3 +56,22 @@ def latest(engine: Engine, table_name: str) -> dict[str, PartitionRecord]:
         row["partition_key"]: PartitionRecord(**{**row, "rule_books": json.loads(row["rule_books"])})
         for row in rows
     }
+
+
+def last_records(engine: Engine, table_name: str, *, after: int = 0) -> dict[str, int]:
+    """The id of the newest record of each partition of a table that was made after a record; ids grow with time."""
+    table = PARTITION_RECORDS
+    query = (
+        select(table.c.partition_key, func.max(table.c.id))
+        .where(table.c.table_name == table_name, table.c.id > after)
+        .group_by(table.c.partition_key)
+    )
+    with engine.connect() as connection:
+        return {str(key): int(record_id) for key, record_id in connection.execute(query)}
+
+
+def highest_watermark(engine: Engine) -> int | None:
+    """The furthest watermark (UTC µs) that anything was made under; None before the first partition."""
+    with engine.connect() as connection:
+        found: int | None = connection.execute(select(func.max(PARTITION_RECORDS.c.watermark))).scalar()
+    return found

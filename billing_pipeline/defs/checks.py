@@ -3,12 +3,14 @@
 They are unpartitioned and look at the partitions of the run they belong to; run by hand they look at the latest ones.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import dagster as dg
 
-from billing_pipeline.audit.conservation import line_faults, open_days, record_faults, rollup_faults
+from billing_pipeline.audit.conservation import line_faults, open_days, record_faults
+from billing_pipeline.audit.rollup_conservation import rollup_faults
+from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, days_in_tags, version_in_tags
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.metering.stage import Workshop, scan
@@ -18,12 +20,14 @@ from billing_pipeline.schemas.table import Table
 from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,
     BY_NAME,
+    DUPLICATE_USAGE_EVENTS,
     RAW_USAGE_EVENTS,
     TABLES,
     UNMETERED_USAGE,
 )
 
 FAULTS_SHOWN = 20
+CLOSE_GATE = "close_gate"
 Faults = Callable[[Workshop, Sequence[date], str | None], list[str]]
 """Of some days, and of one rule version where the run is about one."""
 
@@ -95,14 +99,44 @@ def _none_listed_check(table: Table, name: str, description: str, columns: str) 
 
 @dg.asset_check(
     asset=RAW_USAGE_EVENTS.name,
+    name=CLOSE_GATE,
+    blocking=True,
     description="All that was received before the close of the day has been landed: the watermark is past it.",
 )
 def close_gate(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
-    """Warn of days that are still open: their partitions may change, and `billing close` refuses them."""
+    """Stop a run over days that are still open. To look at an open day, materialize what comes after it by itself."""
     billing = pipeline.open()
     days = checked_days(context, billing, RAW_USAGE_EVENTS)
-    still_open: Iterable[date] = open_days(billing.workshop, days, billing.watermark())
-    return verdict([f"{day} is still open" for day in still_open], days, dg.AssetCheckSeverity.WARN)
+    watermark = billing.watermark()
+    faults = [
+        f"{day} is still open: the watermark is {instant_text(watermark)}, it closes at "
+        f"{instant_text(billing.calendar.close(day))}"
+        for day in open_days(billing.workshop, days, watermark)
+    ]
+    return verdict(faults, days, dg.AssetCheckSeverity.ERROR)
+
+
+@dg.asset_check(
+    asset=DUPLICATE_USAGE_EVENTS.name,
+    description="No id was sent with different contents. Amber where conflicts are only reported, red where they hold "
+    "back their customers' invoices.",
+)
+def no_conflicts(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
+    """List the conflicts of the days, each beside the record that counted."""
+    billing = pipeline.open()
+    days = checked_days(context, billing, DUPLICATE_USAGE_EVENTS)
+    with billing.engine.session() as session:
+        scan(billing.workshop, session, "repeated", DUPLICATE_USAGE_EVENTS, days)
+        rows = session.rows(
+            "SELECT receipt_day, source, id, queue_offset, counted_queue_offset FROM repeated "
+            "WHERE outcome = 'conflict' ORDER BY queue_offset"
+        )
+    blocks = any(billing.calendar.blocks_conflicts(row[0]) for row in rows if isinstance(row[0], date))
+    faults = [
+        f"{day}: {source} {event_id}: offset {offset} says otherwise than {counted}, which counted"
+        for day, source, event_id, offset, counted in rows
+    ]
+    return verdict(faults, days, dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(

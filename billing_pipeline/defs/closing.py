@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.control.clock import now_us
+from billing_pipeline.control.partition_records import last_records
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, checked_range_tags, range_tags
+from billing_pipeline.defs.restating import days_to_restate
 from billing_pipeline.errors import CloseGateError, CloseRunError
 from billing_pipeline.invoicing.push_stage import PUSHES
 from billing_pipeline.lake.leftovers import remove_leftovers
@@ -20,7 +22,7 @@ from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.rollups import versions_found
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.table import PartitionKey
-from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS, TABLES
+from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS, TABLES, USAGE_ROLLUPS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobDefinition
@@ -87,9 +89,9 @@ def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> 
     if not due:
         return Closed((), ())
     refuse_open(pipeline, through, watermark)
-    done = 0
+    done, made = 0, max(last_records(pipeline.control, USAGE_ROLLUPS.name).values(), default=0)
     of = 3 * -(-len(due) // DAYS_AT_ONCE)
-    for stretch in _stretches(due):
+    for stretch in stretches(due):
         first, last = PartitionKey(stretch[0]), PartitionKey(stretch[-1])
         told(f"records of {first} to {last}", done, of)
         runs.run(Step("records_of_day", first, last))
@@ -97,6 +99,9 @@ def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> 
         for step in rollup_steps(versions_found(pipeline.workshop, stretch)):
             runs.run(step)
         runs.run(Step("rollups_complete", first, last, checks_only=True))
+        restate, made = days_to_restate(pipeline, made)
+        for part in stretches(restate):
+            runs.run(Step("restate_usage_days", PartitionKey(part[0]), PartitionKey(part[-1])))
         told(f"invoices of {first} to {last}", done + 2, of)
         runs.run(Step("invoices_of_day", first, last))
         done += 3
@@ -140,7 +145,7 @@ def rollup_steps(keys: Sequence[PartitionKey]) -> list[Step]:
         days = sorted(key.day for key in keys if key.rule_version == version)
         steps += [
             Step("rollups_of_day", PartitionKey(stretch[0], version), PartitionKey(stretch[-1], version))
-            for stretch in _stretches(days)
+            for stretch in stretches(days)
         ]
     return steps
 
@@ -177,7 +182,7 @@ def report_dead_runs(instance: "DagsterInstance") -> None:
         instance.report_run_failed(run, "the process of this close ended without a word; close again")
 
 
-def _stretches(days: Sequence[date]) -> Iterator[list[date]]:
+def stretches(days: Sequence[date]) -> Iterator[list[date]]:
     """Contiguous ranges of at most `DAYS_AT_ONCE` days."""
     stretch: list[date] = []
     for day in days:

@@ -9,6 +9,7 @@ records_job = dg.define_asset_job(
         "valid_usage_events",
         "rejected_usage_events",
         "usage_event_keys",
+        "usage_correction_keys",
         "unique_usage_events",
         "duplicate_usage_events",
         "usage_corrections",
@@ -26,6 +27,11 @@ completeness_job = dg.define_asset_job(
     dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("usage_rollups"), "rollups_complete")),
     description="All rollups of some days against all their events, over all rule versions.",
 )
+restating_job = dg.define_asset_job(
+    "restate_usage_days",
+    dg.AssetSelection.assets("restated_rollups"),
+    description="Metered quantity of usage days as known now, after late events and corrections.",
+)
 invoices_job = dg.define_asset_job(
     "invoices_of_day",
     dg.AssetSelection.groups("rating", "invoicing"),
@@ -33,6 +39,8 @@ invoices_job = dg.define_asset_job(
 )
 landing_job = dg.define_asset_job(
     "landing",
-    dg.AssetSelection.assets("raw_usage_events"),
+    # Landing has to do with the day that is open now: no gate for it.
+    dg.AssetSelection.assets("raw_usage_events")
+    - dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("raw_usage_events"), "close_gate")),
     description="Land what the durable queue holds.",
 )

@@ -1,15 +1,19 @@
-"""What starts by itself: the daily close, and landing whenever the queue holds something."""
+"""What starts by itself: the daily close, landing whenever the queue holds something, restating what was touched."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
 from billing_pipeline.control.clock import now_us
-from billing_pipeline.defs.closing import close_through
-from billing_pipeline.defs.jobs import landing_job
+from billing_pipeline.defs.closing import close_through, stretches
+from billing_pipeline.defs.jobs import landing_job, restating_job
+from billing_pipeline.defs.partitions import range_tags
 from billing_pipeline.defs.resources import PipelineResource
+from billing_pipeline.defs.restating import days_to_restate
+from billing_pipeline.schemas.table import PartitionKey
 
 LANDING_INTERVAL_SECONDS = 30
+RESTATING_INTERVAL_SECONDS = 30
 
 
 @dg.op(
@@ -68,3 +72,22 @@ def landing_sensor(pipeline: PipelineResource) -> Iterator[dg.RunRequest | dg.Sk
         return
     day = billing.calendar.receipt_day(clock)
     yield dg.RunRequest(run_key=f"landing-{end}", partition_key=day.isoformat())
+
+
+@dg.sensor(
+    job=restating_job,
+    minimum_interval_seconds=RESTATING_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Restates just the usage days that late events and corrections have touched, once they are rolled up.",
+)
+def restating_sensor(
+    context: dg.SensorEvaluationContext, pipeline: PipelineResource
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for one run per contiguous range of touched days; what a close has restated already is not asked for."""
+    days, seen = days_to_restate(pipeline.open(), int(context.cursor or 0))
+    context.update_cursor(str(seen))
+    if not days:
+        yield dg.SkipReason("no rollups were made that have not been restated")
+    for part in stretches(days):
+        first, last = PartitionKey(part[0]), PartitionKey(part[-1])
+        yield dg.RunRequest(run_key=f"restated-{seen}-{first}", tags=range_tags(first, last))

@@ -6,7 +6,16 @@ Pure and deterministic: the same seed gives the same bytes. Each story is one fu
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from billing_pipeline.demo import agents, corrections, lateness, malformed, redeliveries, traffic, unknowns
+from billing_pipeline.demo import (
+    agents,
+    corrections,
+    lateness,
+    malformed,
+    redeliveries,
+    shared,
+    traffic,
+    unknowns,
+)
 from billing_pipeline.demo.customers import registry_changes
 from billing_pipeline.demo.sending import DemoRecord
 
@@ -54,6 +63,7 @@ def _stories(seed: int) -> Iterator[DemoRecord]:
     yield from lateness.too_late(seed)
     yield from lateness.from_the_future(seed)
     yield from malformed.malformed(seed)
+    yield from shared.shared_runs(seed)
     yield from unknowns.unknown_names(seed)
     yield from unknowns.new_project(seed)
     yield from unknowns.closed_customer(seed)

@@ -9,7 +9,7 @@ import msgspec
 from billing_pipeline.contract.instants import instant_text, microseconds_of
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
-from billing_pipeline.contract.reason_codes import RejectionCode
+from billing_pipeline.contract.reason_codes import CorrectionOutcome, RejectionCode
 from billing_pipeline.contract.registry import RegistryChange, control_record
 from billing_pipeline.demo.customers import CLOSED_AT, CLOSING, CUSTOMERS, OPENS_AT, Customer
 
@@ -25,7 +25,7 @@ class DemoRecord:
     """One record as it is received.
 
     `kind` is the expected outcome: `valid` and `late` (counted and billed), `not_billable` (counted),
-    `duplicate`, `conflict`, `correction`, `control`, or `rejected:<reason code>`. `story` says why it was
+    `duplicate`, `conflict`, `control`, `correction:<outcome>`, or `rejected:<reason code>`. `story` says why it was
     sent. A control record has a `change` and no payload; every other one has a payload, and `event` where
     that was written from one.
     """
@@ -52,6 +52,11 @@ def written(event: Event) -> bytes:
 def sent(event: Event, received_at: datetime, kind: str, story: str) -> DemoRecord:
     """The event as one record."""
     return DemoRecord(received_at, written(event), kind, story, event)
+
+
+def corrected(outcome: CorrectionOutcome) -> str:
+    """The kind of a correction with an outcome."""
+    return f"correction:{outcome.value}"
 
 
 def rejected(code: RejectionCode) -> str:

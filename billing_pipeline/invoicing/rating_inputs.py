@@ -67,11 +67,12 @@ def first_postings(session: Session) -> dict[str, list[Row]]:
 
 
 def unmetered_usage(session: Session) -> dict[str, list[Row]]:
-    """Billable usage that no meter took."""
+    """Billable usage that no meter took, and that no correction has taken back."""
+    session.define("unmetered_now", SQL / "unmetered_now.sql")
     rows = _stream(
         session,
-        "SELECT customer_id, usage_day, project_id, unit, dimensions, rule_version, quantity FROM unmetered "
-        "ORDER BY ALL",
+        "SELECT customer_id, usage_day, project_id, unit, dimensions, rule_version, quantity FROM unmetered_now "
+        "ORDER BY customer_id, usage_day, project_id, unit, dimensions, rule_version",
     )
     return {customer_id: list(group) for customer_id, group in groupby(rows, itemgetter(0))}
 

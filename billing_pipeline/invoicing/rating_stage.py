@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache
 from itertools import chain
+from typing import NamedTuple
 
 from billing_pipeline.contract.registry import Registry
+from billing_pipeline.invoicing.conflicts import Conflict, unsettled_conflicts
 from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
 from billing_pipeline.invoicing.invoice_periods import (
     BlockedPeriod,
@@ -30,6 +32,7 @@ from billing_pipeline.invoicing.rating_inputs import (
     unmetered_usage,
 )
 from billing_pipeline.lake.engine import Session
+from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
 from billing_pipeline.rating.adjustments import rate_invoice
@@ -46,6 +49,13 @@ from billing_pipeline.schemas.tables import (
 )
 
 INVOICED_COLUMNS = (Column("customer_id", ColumnType.TEXT, "whose period ends"),)
+
+
+class _HeldBack(NamedTuple):
+    """By customer: invoice periods that were blocked before, and conflicts that nobody has settled."""
+
+    periods: Mapping[str, Sequence[BlockedPeriod]]
+    conflicts: Mapping[str, Sequence[Conflict]]
 
 
 def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
@@ -108,14 +118,15 @@ def _rate_day(
         scan_between(workshop, session, name, table, between=(earliest, after))
     scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
     session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
-    return _rate_periods(workshop, session, periods, held_back, {day: registry})
+    conflicts = unsettled_conflicts(workshop, session, days_between(first, day))
+    return _rate_periods(workshop, session, periods, _HeldBack(held_back, conflicts), {day: registry})
 
 
 def _rate_periods(
     workshop: Workshop,
     session: Session,
     periods: Sequence[InvoicePeriod],
-    held_back: Mapping[str, Sequence[BlockedPeriod]],
+    held_back: "_HeldBack",
     registries: dict[date, Registry],
 ) -> tuple[list[Row], list[Row]]:
     usage = metered_usage(session)
@@ -130,7 +141,7 @@ def _rate_periods(
     rated: list[Row] = []
     blocked: list[Row] = []
     for period in periods:
-        mine_before = held_back.get(period.customer_id, ())
+        mine_before = held_back.periods.get(period.customer_id, ())
         as_of = _rated_as_of(period, posted_first.get(period.customer_id, ()), mine_before)
 
         def plan_in_force(
@@ -149,6 +160,12 @@ def _rate_periods(
             ("unmetered_usage", period.usage_period(row[1]), _unmetered_message(row))
             for row in unmetered.get(period.customer_id, [])
             if period.usage_period(row[1]) in period.usage_periods
+        ]
+        answers_for = answers_from(period.start, mine_before)
+        faults += [
+            ("conflict", period.usage_period(conflict.usage_day), conflict.message)
+            for conflict in held_back.conflicts.get(period.customer_id, ())
+            if conflict.receipt_day >= answers_for
         ]
         if faults:
             blocked += [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from billing_pipeline.errors import EngineOverflowError
 from billing_pipeline.lake.engine import WrittenFile
 from billing_pipeline.schemas.table import Column, Table
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 PARQUET = (
     "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880, "
     "DICTIONARY_SIZE_LIMIT 10000"
+)
+# The parts of a split event (`contract.records.AllocatedShare`) as a list of rows.
+PAYER_PARTS = (
+    "CREATE OR REPLACE TEMP MACRO payer_parts(allocations) AS from_json(allocations, "
+    """'[{"allocation_index": "BIGINT", "customer_id": "VARCHAR", "project_id": "VARCHAR", """
+    """"quantity": "DECIMAL(38,9)", "event_share": "DECIMAL(38,9)"}]')"""
 )
 CHUNK_ROWS = 50_000
 JSON_OBJECT_BYTES = 1 << 20
@@ -54,7 +61,7 @@ class DuckDBSession:
                 {column.name: pa.array(value) for column, value in zip(columns, values, strict=True)}
             )
             self._connection.register("_loaded", arrow)
-            self._connection.execute(f"INSERT INTO {_quoted(name)} SELECT * FROM _loaded")
+            self._execute(f"INSERT INTO {_quoted(name)} SELECT * FROM _loaded")
             self._connection.unregister("_loaded")
 
     def load_json(self, name: str, columns: dict[str, str], paths: Sequence[Path]) -> None:
@@ -79,8 +86,8 @@ class DuckDBSession:
         """Name a view or a table; a name may be given again, also to the other kind, which `OR REPLACE` refuses."""
         known = self._kinds.get(name, kind)
         if known != kind:
-            self._connection.execute(f"DROP {known} {_quoted(name)}")
-        self._connection.execute(f"CREATE OR REPLACE TEMP {kind} {_quoted(name)} {content}")
+            self._execute(f"DROP {known} {_quoted(name)}")
+        self._execute(f"CREATE OR REPLACE TEMP {kind} {_quoted(name)} {content}")
         self._kinds[name] = kind
 
     def write(self, table: Table, relation: str, path: Path, where: str = "true") -> WrittenFile | None:
@@ -91,8 +98,8 @@ class DuckDBSession:
         order = ", ".join(f"{_quoted(name)} ASC NULLS FIRST" for name in table.order_by)
         # What is appended is never compared by its bytes: it is written without a sort, as its rows come.
         ordered = "" if table.append_only else f" ORDER BY {order}"
-        self._connection.execute(f"SET preserve_insertion_order = {str(not table.append_only).lower()}")
-        copied = self._connection.execute(
+        self._execute(f"SET preserve_insertion_order = {str(not table.append_only).lower()}")
+        copied = self._execute(
             f"COPY (SELECT {columns} FROM {_quoted(relation)} WHERE {where}{ordered}) "
             f"TO {_text(str(path))} ({PARQUET})"
         ).fetchone()
@@ -102,13 +109,21 @@ class DuckDBSession:
             return None
         return WrittenFile(path, rows)
 
+    def _execute(self, statement: str) -> "DuckDBPyConnection":
+        import duckdb
+
+        try:
+            return self._connection.execute(statement)
+        except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            raise EngineOverflowError(str(error).partition("\n")[0]) from error
+
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """See `Session.rows`."""
-        return self._connection.execute(query).fetchall()
+        return self._execute(query).fetchall()
 
     def chunks(self, query: str) -> Iterator[list[tuple[object, ...]]]:
         """See `Session.chunks`."""
-        result = self._connection.execute(query)
+        result = self._execute(query)
         while chunk := result.fetchmany(CHUNK_ROWS):
             yield chunk
 
@@ -137,6 +152,7 @@ class DuckDBEngine:
                 "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
                 "SET disabled_optimizers = 'statistics_propagation'"
             )
+            connection.execute(PAYER_PARTS)
             yield DuckDBSession(connection)
 
 

@@ -22,7 +22,10 @@ class WrittenFile:
 
 
 class Session(Protocol):
-    """One connection's worth of work: relations live until it ends. Time zone UTC, memory bounded."""
+    """One connection's worth of work: relations live until it ends. Time zone UTC, memory bounded.
+
+    Whatever computes raises `EngineOverflowError` where a value has more digits than its type; nothing wraps around.
+    """
 
     def scan(self, name: str, table: Table, paths: Sequence[str]) -> None:
         """Name a relation over data files of a table; no files give an empty relation of the same types."""

@@ -30,6 +30,8 @@ class CloseTerms:
     grace_minutes: int
     late_window_days: int
     rejects_late: bool
+    dedup_window_days: int | None = None
+    blocks_conflicts: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,14 @@ class Calendar:
             closes_at=closes_at,
             too_late_at=closes_at + window,
         )
+
+    def dedup_window_days(self, receipt_day: date) -> int | None:
+        """How many receipt days back the records of a day are compared with; None without limit."""
+        return self._in_force(start_of(receipt_day)).dedup_window_days
+
+    def blocks_conflicts(self, receipt_day: date) -> bool:
+        """Whether a conflict received on a day holds back the invoices of its customers."""
+        return self._in_force(start_of(receipt_day)).blocks_conflicts
 
     def lookback_days(self) -> int:
         """How many receipt days before a posting day can hold usage of it, in whole days.

@@ -4,15 +4,20 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from billing_pipeline.rating.rule_book import Meter, RuleBook
+from billing_pipeline.rating.rule_book import DISTINCT_DIMENSION, Meter, RuleBook
 
 
 @dataclass(frozen=True)
 class Metered:
-    """One meter that takes a usage; `grouped_dimensions` is canonical JSON text of the dimensions it keeps apart."""
+    """One meter that takes a usage.
+
+    `grouped_dimensions` is canonical JSON text of the dimensions it keeps apart; `distinct_dimension` the value of the
+    dimension whose values it counts, if it does that and the usage has it.
+    """
 
     meter: Meter
     grouped_dimensions: str
+    distinct_dimension: str | None = None
 
 
 def taken_by(book: RuleBook, unit: str, dimensions_text: str) -> Iterator[Metered]:
@@ -28,4 +33,11 @@ def taken_by(book: RuleBook, unit: str, dimensions_text: str) -> Iterator[Metere
         if any(dimensions.get(name) not in values for name, values in meter.filter.items()):
             continue
         kept = {name: dimensions[name] for name in meter.group_by if name in dimensions}
-        yield Metered(meter, json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+        grouped = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        distinct = meter.distinct or ""
+        value = (
+            dimensions.get(distinct.removeprefix(DISTINCT_DIMENSION))
+            if distinct.startswith(DISTINCT_DIMENSION)
+            else None
+        )
+        yield Metered(meter, grouped, value)

@@ -1,10 +1,13 @@
-"""Rollups: metered quantity by posting day and rule version, from the unique events of the receipt days around it."""
+"""Rollups: metered quantity by posting day and rule version, from what counts in the receipt days around it."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, time
 
+from billing_pipeline.errors import EngineOverflowError, QuantityOverflowError
 from billing_pipeline.lake.engine import Session
-from billing_pipeline.metering.meters import taken_by
+from billing_pipeline.metering.marginal_rollups import name_marginal_rollups
+from billing_pipeline.metering.meter_relation import load_meters
 from billing_pipeline.metering.stage import (
     SQL,
     Draft,
@@ -16,26 +19,26 @@ from billing_pipeline.metering.stage import (
     scan,
 )
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
-from billing_pipeline.schemas.tables import UNIQUE_USAGE_EVENTS, UNMETERED_USAGE, USAGE_ROLLUPS
+from billing_pipeline.schemas.tables import (
+    UNIQUE_USAGE_EVENTS,
+    UNMETERED_USAGE,
+    USAGE_CORRECTIONS,
+    USAGE_ROLLUPS,
+)
 
 POSTING_DAY_COLUMNS = (Column("posting_day", ColumnType.DAY, "asked for"),)
-METER_COLUMNS = (
-    Column("rule_version", ColumnType.TEXT, "rule version"),
-    Column("unit", ColumnType.TEXT, "unit of the usage"),
-    Column("dimensions", ColumnType.TEXT, "all dimensions of the usage"),
-    Column("meter", ColumnType.TEXT, "a meter that takes it"),
-    Column("aggregation", ColumnType.TEXT, "sum or count"),
-    Column("grouped_dimensions", ColumnType.TEXT, "the dimensions the meter keeps apart"),
-)
 
 
 def roll_up(workshop: Workshop, keys: Sequence[PartitionKey]) -> StageResult:
-    """Make the rollup partitions (posting day × rule version) that were asked for, in one pass over their days."""
+    """Make the rollup partitions (posting day × rule version) that were asked for, in one pass over their days.
+
+    Raises:
+        QuantityOverflowError: a quantity has more digits than can be stored; it names the row.
+    """
     draft = Draft(workshop, USAGE_ROLLUPS)
-    read = {UNIQUE_USAGE_EVENTS.name: workshop.lake.snapshot(UNIQUE_USAGE_EVENTS)}
+    read = _snapshots(workshop)
     with workshop.engine.session() as session:
-        _prepare(workshop, session, days_of(keys))
-        session.keep("rollups", SQL / "rollups.sql")
+        _name_rollups(workshop, session, days_of(keys))
         for key in keys:
             of_key = f"posting_day = DATE '{key.day}' AND rule_version = '{key.rule_version}'"
             draft.write(session, "rollups", key, of_key)
@@ -45,9 +48,9 @@ def roll_up(workshop: Workshop, keys: Sequence[PartitionKey]) -> StageResult:
 def list_unmetered(workshop: Workshop, days: Sequence[date]) -> StageResult:
     """Make the partitions of billable usage that no meter takes, of some posting days."""
     draft = Draft(workshop, UNMETERED_USAGE)
-    read = {UNIQUE_USAGE_EVENTS.name: workshop.lake.snapshot(UNIQUE_USAGE_EVENTS)}
+    read = _snapshots(workshop)
     with workshop.engine.session() as session:
-        _prepare(workshop, session, days)
+        _name_metered_usage(workshop, session, days)
         session.keep("unmetered", SQL / "unmetered.sql")
         for day in days:
             draft.write(session, "unmetered", PartitionKey(day), f"posting_day = DATE '{day}'")
@@ -55,41 +58,78 @@ def list_unmetered(workshop: Workshop, days: Sequence[date]) -> StageResult:
 
 
 def versions_found(workshop: Workshop, days: Sequence[date]) -> list[PartitionKey]:
-    """Posting day × rule version for every version that occurs in the unique events of these posting days."""
+    """Posting day × rule version for every version that some posting days have rollups or usage of.
+
+    An event can change what another rule version books for its usage day, where a meter looks at the day as a whole and
+    a version starts within it: then that version is found too, though the posting day has no event of it.
+    """
     wanted = set(days)
     with workshop.engine.session() as session:
-        scan(workshop, session, "unique_events", UNIQUE_USAGE_EVENTS, receipt_days_for(workshop, days))
-        rows = session.rows("SELECT DISTINCT posting_day, rule_version FROM unique_events")
-    found = [
+        _scan_counted(workshop, session, days)
+        query = (
+            "SELECT DISTINCT posting_day, rule_version FROM unique_events UNION "
+            "SELECT DISTINCT posting_day, rule_version FROM corrections WHERE sign <> 0"
+        )
+        rows = session.rows(query)
+        if _versions_share_meters(workshop):
+            _name_rollups(workshop, session, days)
+            rows += session.rows("SELECT DISTINCT posting_day, rule_version FROM rollups")
+    found = {
         PartitionKey(day, str(version)) for day, version in rows if isinstance(day, date) and day in wanted
-    ]
+    }
     return sorted(found, key=str)
 
 
-def _prepare(workshop: Workshop, session: Session, days: Sequence[date]) -> None:
-    scan(workshop, session, "unique_events", UNIQUE_USAGE_EVENTS, receipt_days_for(workshop, days))
+def _versions_share_meters(workshop: Workshop) -> bool:
+    """Whether usage of one version can change what another one books: both in one day, a meter looking at it whole."""
+    starts_within_a_day = any(book.effective_from.time() != time() for book in list(workshop.books)[1:])
+    return starts_within_a_day and any(
+        not meter.is_additive for book in workshop.books for meter in book.meters.values()
+    )
+
+
+def _snapshots(workshop: Workshop) -> dict[str, int | None]:
+    return {table.name: workshop.lake.snapshot(table) for table in (UNIQUE_USAGE_EVENTS, USAGE_CORRECTIONS)}
+
+
+def _scan_counted(workshop: Workshop, session: Session, days: Sequence[date]) -> None:
+    receipt_days = receipt_days_for(workshop, days)
+    scan(workshop, session, "unique_events", UNIQUE_USAGE_EVENTS, receipt_days)
+    scan(workshop, session, "corrections", USAGE_CORRECTIONS, receipt_days)
+
+
+def _name_metered_usage(workshop: Workshop, session: Session, days: Sequence[date]) -> None:
+    _scan_counted(workshop, session, days)
     session.load("posting_days", POSTING_DAY_COLUMNS, [(day,) for day in days])
-    session.keep("billable_usage", SQL / "billable_usage.sql")
-    session.load("meters", METER_COLUMNS, _meters_of_usage(workshop, session))
+    with _naming_the_row(session):
+        session.keep("metered_usage", SQL / "metered_usage.sql")
+    load_meters(workshop, session, "meters", "metered_usage")
 
 
-def _meters_of_usage(workshop: Workshop, session: Session) -> list[tuple[object, ...]]:
-    """For each distinct usage the meters that take it: one decision, made where the guard makes it too."""
-    rows: list[tuple[object, ...]] = []
-    for version, unit, dimensions in session.rows(
-        "SELECT DISTINCT rule_version, unit, dimensions FROM billable_usage ORDER BY ALL"
-    ):
-        book = workshop.books.get(str(version))
-        if book is not None:
-            rows += [
-                (
-                    version,
-                    unit,
-                    dimensions,
-                    taken.meter.name,
-                    taken.meter.aggregation,
-                    taken.grouped_dimensions,
-                )
-                for taken in taken_by(book, str(unit), str(dimensions))
-            ]
-    return rows
+def _name_rollups(workshop: Workshop, session: Session, days: Sequence[date]) -> None:
+    _name_metered_usage(workshop, session, days)
+    session.define("additive_rollups", SQL / "additive_rollups.sql")
+    with _naming_the_row(session):
+        name_marginal_rollups(workshop, session, days)
+        session.keep("rollups", SQL / "rollups.sql")
+
+
+@contextmanager
+def _naming_the_row(session: Session) -> Iterator[None]:
+    """Where a quantity overflows, say whose."""
+    try:
+        yield
+    except EngineOverflowError as error:
+        found = session.rows((SQL / "overflowing.sql").read_text("utf-8"))
+        if not found:
+            raise
+        posting_day, rule_version, customer_id, project_id, unit, source, event_id = found[0]
+        assert isinstance(posting_day, date)  # noqa: S101 - for the type checker; the column is a day
+        raise QuantityOverflowError(
+            posting_day=posting_day,
+            rule_version=str(rule_version),
+            customer_id=str(customer_id),
+            project_id=str(project_id),
+            unit=str(unit),
+            event=f"{source} {event_id}",
+        ) from error

@@ -13,6 +13,7 @@ from billing_pipeline.schemas.tables import (
     RAW_USAGE_EVENTS,
     REGISTRY_CHANGES,
     REJECTED_USAGE_EVENTS,
+    USAGE_CORRECTION_KEYS,
     USAGE_EVENT_KEYS,
     VALID_USAGE_EVENTS,
 )
@@ -43,9 +44,9 @@ UNIT_COLUMNS = (Column("rule_version", _TEXT, "rule version"), Column("unit", _T
 
 
 def validate(workshop: Workshop, days: Sequence[date]) -> StageResult:
-    """Make the partitions of valid and rejected records, and the key files, of some receipt days."""
-    tables = (VALID_USAGE_EVENTS, REJECTED_USAGE_EVENTS, USAGE_EVENT_KEYS)
-    valid, rejected, keys = (Draft(workshop, table) for table in tables)
+    """Make the partitions of valid and rejected records, and their key files, of some receipt days."""
+    tables = (VALID_USAGE_EVENTS, REJECTED_USAGE_EVENTS, USAGE_EVENT_KEYS, USAGE_CORRECTION_KEYS)
+    valid, rejected, keys, correction_keys = (Draft(workshop, table) for table in tables)
     read = {table.name: workshop.lake.snapshot(table) for table in (RAW_USAGE_EVENTS, REGISTRY_CHANGES)}
     with workshop.engine.session() as session:
         _load_rules(workshop, session, max(days))
@@ -53,6 +54,7 @@ def validate(workshop: Workshop, days: Sequence[date]) -> StageResult:
         for day in days:
             key = PartitionKey(day)
             scan(workshop, session, "raw", RAW_USAGE_EVENTS, [day])
+            session.keep("payer_faults", SQL / "payer_faults.sql")
             session.define("classified", SQL / "classified.sql")
             session.define("valid", SQL / "valid.sql")
             session.keep("rejections", SQL / "rejections.sql")
@@ -61,7 +63,9 @@ def validate(workshop: Workshop, days: Sequence[date]) -> StageResult:
             rejected.write(session, "rejected", key, counts=_by_reason(session))
             session.scan("valid_written", VALID_USAGE_EVENTS, paths)
             keys.write(session, "valid_written", key)
-    return finish((keys, rejected, valid), read)
+            session.define("correction_keys", SQL / "correction_keys.sql")
+            correction_keys.write(session, "correction_keys", key)
+    return finish((keys, correction_keys, rejected, valid), read)
 
 
 def _by_reason(session: Session) -> dict[str, int]:

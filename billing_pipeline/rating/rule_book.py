@@ -9,7 +9,11 @@ from typing import Literal
 
 from billing_pipeline.rating.price import Price
 
-Aggregation = Literal["sum", "count"]
+Aggregation = Literal["sum", "count", "max", "latest", "unique_count", "time_weighted_sum"]
+ADDITIVE: frozenset[Aggregation] = frozenset({"sum", "count"})
+"""What these meter of two sets of events is the sum of what they meter of each."""
+DISTINCT_FIELDS = ("user_id", "session_id", "correlation_id")
+DISTINCT_DIMENSION = "dimensions."
 LatePolicy = Literal["adjust", "reject"]
 ConflictPolicy = Literal["report", "block_customer"]
 
@@ -20,9 +24,11 @@ class Meter:
 
     Attributes:
         unit: only billable events of this unit are taken.
-        aggregation: `sum` adds quantities, `count` counts events.
+        aggregation: `sum` adds quantities, `count` counts events. The others look at a usage day as a whole: `max` and
+            `latest` quantity, `unique_count` of the values of `distinct`, `time_weighted_sum`: quantity × seconds.
         group_by: dimensions that stay apart in the rollup, at most 8; in the order of the rule book.
         filter: per dimension the values that are taken; a dimension not named takes all.
+        distinct: what `unique_count` counts the values of: a field of `DISTINCT_FIELDS`, or `dimensions.NAME`.
     """
 
     name: str
@@ -30,6 +36,12 @@ class Meter:
     aggregation: Aggregation
     group_by: tuple[str, ...] = ()
     filter: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    distinct: str | None = None
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether events add to the quantity one by one, whatever else there is."""
+        return self.aggregation in ADDITIVE
 
 
 @dataclass(frozen=True)

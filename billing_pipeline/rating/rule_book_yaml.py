@@ -1,6 +1,6 @@
 """Rule books as YAML: one file per version, checked as a whole, every fault with path, line and field."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -17,6 +17,8 @@ from billing_pipeline.rating.price_table import (
     read_price_table,
 )
 from billing_pipeline.rating.rule_book import (
+    DISTINCT_DIMENSION,
+    DISTINCT_FIELDS,
     Aggregation,
     Charge,
     ClosePolicy,
@@ -63,6 +65,7 @@ def load_rule_books(folder: Path) -> RuleBooks:
     for number, (root, book) in enumerate(read):
         for _, earlier in read[:number]:
             _compare(root, book, earlier)
+        _compare_policies(root, book, [earlier for _, earlier in read[:number]])
         faults += root.faults
     if faults:
         raise DocumentError(faults)
@@ -103,7 +106,9 @@ def _read_book(root: Field) -> RuleBook:
 
 
 def _read_meter(name: str, field: Field, units: frozenset[str]) -> Meter:
-    keys = field.mapping(required=("unit", "aggregation"), optional=("group_by", "filter", "description"))
+    keys = field.mapping(
+        required=("unit", "aggregation"), optional=("group_by", "filter", "distinct", "description")
+    )
     group_by = read_dimensions(keys["group_by"]) if "group_by" in keys else ()
     if PROJECT in group_by:
         keys["group_by"].fault(f"{PROJECT!r} is kept for the project id; rename the dimension")
@@ -113,13 +118,34 @@ def _read_meter(name: str, field: Field, units: frozenset[str]) -> Meter:
             taken[dimension] = frozenset(item.text() for item in values.items(least=1, most=1000))
     if "description" in keys:
         keys["description"].text(most=2000)
+    aggregation = cast("Aggregation", keys["aggregation"].choice(get_args(Aggregation)))
     return Meter(
         name=name,
         unit=keys["unit"].choice(sorted(units)),
-        aggregation=cast("Aggregation", keys["aggregation"].choice(get_args(Aggregation))),
+        aggregation=aggregation,
         group_by=group_by,
         filter=taken,
+        distinct=_read_distinct(keys, aggregation),
     )
+
+
+def _read_distinct(keys: Mapping[str, Field], aggregation: Aggregation) -> str | None:
+    wanted = aggregation == "unique_count"
+    if "distinct" not in keys:
+        if wanted:
+            keys["aggregation"].fault(
+                f"counts the values of what? Add `distinct`: one of {', '.join(DISTINCT_FIELDS)} or dimensions.NAME"
+            )
+        return None
+    distinct = keys["distinct"].text(most=len(DISTINCT_DIMENSION) + DIMENSION_CHARACTERS_MOST)
+    name = distinct.removeprefix(DISTINCT_DIMENSION)
+    if not wanted:
+        keys["distinct"].fault(f"is for the aggregation unique_count; {aggregation} has no use for it")
+    elif distinct not in DISTINCT_FIELDS and (not distinct.startswith(DISTINCT_DIMENSION) or not name):
+        keys["distinct"].fault(
+            f"{distinct!r} is none of {', '.join(DISTINCT_FIELDS)} and no dimensions.NAME; name one of these"
+        )
+    return distinct
 
 
 def _read_plan(
@@ -175,18 +201,43 @@ def _read_close_policy(field: Field) -> ClosePolicy:
     dedup_window_days = None
     if "dedup_window_days" in keys:
         dedup_window_days = keys["dedup_window_days"].whole(least=1, most=DAYS_MOST)
-        least = late_window_days + -(-grace_minutes // (24 * 60)) + 1
+        least = _dedup_days_least(late_window_days, grace_minutes)
         if dedup_window_days < least:
-            keys["dedup_window_days"].fault(
-                f"{dedup_window_days} is too short to know an event again; give at least {least}"
-                " (late window + grace in whole days + 1) or leave it out for no limit"
-            )
+            keys["dedup_window_days"].fault(_too_short(dedup_window_days, least))
     late_policy, conflict_policy = default.late_policy, default.conflict_policy
     if "late_policy" in keys:
         late_policy = cast("LatePolicy", keys["late_policy"].choice(get_args(LatePolicy)))
     if "conflict_policy" in keys:
         conflict_policy = cast("ConflictPolicy", keys["conflict_policy"].choice(get_args(ConflictPolicy)))
     return ClosePolicy(grace_minutes, late_window_days, late_policy, dedup_window_days, conflict_policy)
+
+
+def _dedup_days_least(late_window_days: int, grace_minutes: int) -> int:
+    """What of a usage day may still come is compared with everything received since the first of it could come."""
+    return late_window_days + -(-grace_minutes // (24 * 60)) + 1
+
+
+def _too_short(dedup_window_days: int, least: int) -> str:
+    return (
+        f"{dedup_window_days} is too short to know an event again; give at least {least}"
+        " (late window + grace in whole days + 1) or leave it out for no limit"
+    )
+
+
+def _compare_policies(root: Field, book: RuleBook, earlier: Sequence[RuleBook]) -> None:
+    """Usage of days under earlier versions may still come, late by their windows."""
+    window = book.close_policy.dedup_window_days
+    policies = [each.close_policy for each in (*earlier, book)]
+    least = _dedup_days_least(
+        max(policy.late_window_days for policy in policies), max(policy.grace_minutes for policy in policies)
+    )
+    if window is not None and window < least:
+        policy = root.child("close_policy")
+        field = policy.child("dedup_window_days") if policy else None
+        if field:
+            field.fault(
+                f"{_too_short(window, least)}; earlier versions, whose usage may still come, are counted in"
+            )
 
 
 def _compare(root: Field, book: RuleBook, earlier: RuleBook) -> None:

@@ -37,9 +37,12 @@ PARSED = (
     Column("step", TEXT, "Kind of action: completion, tool_call, agent_step, …", nullable=True),
     Column("billable", FLAG, "Whether it may be charged.", nullable=True),
     Column("reason_code", TEXT, "Why it is not billable, or why it corrects.", nullable=True),
-    Column("allocations", TEXT, "JSON array of payers with share and exact quantity.", nullable=True),
+    Column(
+        "allocations", TEXT, "JSON array of payers with share, exact quantity and event share.", nullable=True
+    ),
     Column("corrects_source", TEXT, "Source of the event a correction refers to.", nullable=True),
     Column("corrects_id", TEXT, "Id of the event a correction refers to.", nullable=True),
+    Column("corrects_key_hash", WHOLE, "As key_hash, of the event a correction refers to.", nullable=True),
     Column("action", TEXT, "void, adjust or replace.", nullable=True, one_of=("void", "adjust", "replace")),
     Column("quantity_delta", QUANTITY, "Signed change of an adjust.", nullable=True),
     Column("replacement", TEXT, "JSON object of the fields a replace sets.", nullable=True),
@@ -60,10 +63,22 @@ BOOKED = (
     Column("rule_version", TEXT, "Rule book in force when the action occurred.", max_length=64),
 )
 
+PART = (
+    Column("allocation_index", WHOLE, "Which payer's part of the event, from 0.", at_least=0),
+    Column(
+        "event_share",
+        QUANTITY,
+        "The payer's part of the event itself, 1 where nobody shares it; what meters that count add.",
+        at_least=0,
+    ),
+)
+
 METERED = (
-    Column("kind", TEXT, "on_time or late.", one_of=("on_time", "late", "correction")),
+    Column("kind", TEXT, "on_time, late or correction.", one_of=("on_time", "late", "correction")),
     Column("meter", TEXT, "What is counted and how, by its name in the rule book."),
-    Column("event_count", WHOLE, "Events behind the row."),
+    Column(
+        "event_count", WHOLE, "Events behind the row; a correction adds what it counts anew, less before."
+    ),
 )
 
 RATED = (
@@ -86,3 +101,8 @@ RATED = (
 def required(*columns: Column) -> tuple[Column, ...]:
     """The same columns where a value must be there."""
     return tuple(replace(column, nullable=False) for column in columns)
+
+
+def optional(*columns: Column) -> tuple[Column, ...]:
+    """The same columns where a value may be missing."""
+    return tuple(replace(column, nullable=True) for column in columns)

@@ -1,15 +1,19 @@
 """The tables of the lake, in the order of the pipeline."""
 
+from billing_pipeline.contract.reason_codes import CorrectionOutcome
 from billing_pipeline.schemas.columns import (
     BOOKED,
     BYTES,
     CONTROL,
+    DAY,
     METERED,
     PARSED,
+    PART,
     RATED,
     RECEIPT,
     TEXT,
     WHOLE,
+    optional,
     required,
 )
 from billing_pipeline.schemas.table import Column, Table, pick
@@ -55,7 +59,7 @@ REGISTRY_CHANGES = Table(
 )
 
 _USAGE = "user_id occurred_at emitted_at unit quantity dimensions correlation_id session_id parent_id step billable"
-_CORRECTS = "corrects_source corrects_id action quantity_delta replacement note"
+_CORRECTS = "corrects_source corrects_id corrects_key_hash action quantity_delta replacement note"
 
 VALID_USAGE_EVENTS = Table(
     name="valid_usage_events",
@@ -64,15 +68,12 @@ VALID_USAGE_EVENTS = Table(
     "usage events and corrections, before identity is decided.",
     columns=(
         pick(RECEIPT, "receipt_day")[0],
-        *(
-            Column(c.name, c.type, c.description, nullable=True)
-            for c in pick(BOOKED, "posting_day usage_day")
-        ),
+        *optional(*pick(BOOKED, "posting_day usage_day")),
         *pick(RECEIPT, "queue_offset received_at"),
         Column("kind", TEXT, "usage or correction.", one_of=("usage", "correction")),
         *required(*pick(PARSED, "source id")),
         *pick(PARSED, f"customer_id project_id {_USAGE} reason_code schema_version"),
-        Column("rule_version", TEXT, "Rule book in force at occurred_at.", nullable=True, max_length=64),
+        *optional(*pick(BOOKED, "rule_version")),
         *required(*pick(PARSED, "payload_digest key_hash")),
         *pick(PARSED, f"allocations {_CORRECTS}"),
     ),
@@ -114,10 +115,25 @@ USAGE_EVENT_KEYS = Table(
     upstream=("valid_usage_events",),
 )
 
+USAGE_CORRECTION_KEYS = Table(
+    name="usage_correction_keys",
+    stage="metering",
+    description="The keys of the day's corrections and of what they correct: how all corrections of an event are "
+    "found, whenever they came.",
+    columns=(
+        *pick(RECEIPT, "receipt_day queue_offset"),
+        *required(*pick(PARSED, "key_hash payload_digest corrects_key_hash")),
+    ),
+    partition_by=("receipt_day",),
+    order_by=("queue_offset",),
+    upstream=("valid_usage_events",),
+)
+
 UNIQUE_USAGE_EVENTS = Table(
     name="unique_usage_events",
     stage="metering",
-    description="The usage events that count: of every (source, id) the first in the log.",
+    description="The usage events that count, of every (source, id) the first in the log; a row for each payer, "
+    "with the payer's part of the quantity.",
     columns=(
         pick(RECEIPT, "receipt_day")[0],
         *pick(BOOKED, "posting_day usage_day"),
@@ -133,8 +149,7 @@ UNIQUE_USAGE_EVENTS = Table(
         *required(*pick(PARSED, "schema_version")),
         *pick(BOOKED, "rule_version"),
         *required(*pick(PARSED, "payload_digest")),
-        *pick(PARSED, "allocations"),
-        Column("allocation_index", WHOLE, "Which payer's part of the event, from 0.", at_least=0),
+        *PART,
     ),
     partition_by=("receipt_day",),
     order_by=("queue_offset", "allocation_index"),
@@ -150,8 +165,10 @@ DUPLICATE_USAGE_EVENTS = Table(
         *pick(RECEIPT, "receipt_day queue_offset"),
         Column("outcome", TEXT, "duplicate or conflict.", one_of=("duplicate", "conflict")),
         Column("counted_queue_offset", WHOLE, "Offset of the record that counted.", at_least=0),
+        Column("counted_receipt_day", DAY, "Its receipt day."),
         *required(*pick(PARSED, "source id")),
         Column("kind", TEXT, "usage or correction.", one_of=("usage", "correction")),
+        *pick(PARSED, "customer_id project_id"),
     ),
     partition_by=("receipt_day",),
     order_by=("queue_offset",),
@@ -161,17 +178,37 @@ DUPLICATE_USAGE_EVENTS = Table(
 USAGE_CORRECTIONS = Table(
     name="usage_corrections",
     stage="metering",
-    description="Corrections as received: what they refer to and what they ask for.",
+    description="Corrections, what became of each, and what an applied one books: a row with sign -1 for each payer's "
+    "part of the event as it was, one with sign +1 for each part as it is now. A refused one has one row, sign 0.",
     columns=(
-        *RECEIPT,
-        *required(*pick(PARSED, "source id corrects_source corrects_id action")),
-        Column("outcome", TEXT, "stored: kept, not yet applied.", one_of=("stored",)),
+        pick(RECEIPT, "receipt_day")[0],
+        *optional(*pick(BOOKED, "posting_day usage_day")),
+        *pick(RECEIPT, "queue_offset received_at"),
+        *required(*pick(PARSED, "source id corrects_source corrects_id")),
+        Column(
+            "corrected_queue_offset",
+            WHOLE,
+            "Offset of the corrected event; missing where none was found.",
+            nullable=True,
+            at_least=0,
+        ),
+        *required(*pick(PARSED, "action")),
+        Column(
+            "outcome",
+            TEXT,
+            "applied, or why it was refused.",
+            one_of=tuple(outcome.value for outcome in CorrectionOutcome),
+        ),
         *required(*pick(PARSED, "reason_code")),
         *pick(PARSED, "quantity_delta replacement note correlation_id"),
+        Column("sign", WHOLE, "-1: as the event was; +1: as it is now; 0: refused.", at_least=-1),
+        *optional(*pick(BOOKED, "rule_version")),
+        *pick(PARSED, "customer_id project_id unit quantity dimensions billable"),
+        *optional(*PART),
     ),
     partition_by=("receipt_day",),
-    order_by=("queue_offset",),
-    upstream=("valid_usage_events", "usage_event_keys"),
+    order_by=("queue_offset", "sign", "allocation_index"),
+    upstream=("valid_usage_events", "usage_event_keys", "usage_correction_keys", "registry_changes"),
 )
 
 USAGE_ROLLUPS = Table(
@@ -204,6 +241,24 @@ USAGE_ROLLUPS = Table(
         "quantity": ("unique_usage_events.quantity", "unique_usage_events.billable"),
         "event_count": ("unique_usage_events.queue_offset",),
     },
+)
+
+RESTATED_ROLLUPS = Table(
+    name="restated_rollups",
+    stage="metering",
+    description="Metered quantity by usage day as known now: the day's rollups and whatever was posted for it later. "
+    "Made anew when late events and corrections come.",
+    columns=(
+        *pick(BOOKED, "usage_day rule_version"),
+        *required(*pick(PARSED, "customer_id project_id")),
+        *pick(METERED, "meter"),
+        *required(*pick(PARSED, "unit dimensions quantity")),
+        *pick(METERED, "event_count"),
+    ),
+    partition_by=("usage_day",),
+    order_by=("rule_version", "customer_id", "project_id", "meter", "unit", "dimensions"),
+    hash_rows=True,
+    upstream=("usage_rollups",),
 )
 
 UNMETERED_USAGE = Table(
@@ -257,14 +312,14 @@ BLOCKED_INVOICES = Table(
     columns=(
         *pick(RATED, "period_end_day billing_period"),
         *required(*pick(PARSED, "customer_id")),
-        Column("reason_code", TEXT, "unpriced_usage or unmetered_usage."),
+        Column("reason_code", TEXT, "unpriced_usage, unmetered_usage or conflict."),
         *pick(RATED, "usage_period"),
         Column("message", TEXT, "Which usage, under which rules, and what to do."),
     ),
     partition_by=("period_end_day",),
     order_by=("customer_id", "usage_period", "reason_code", "message"),
     hash_rows=True,
-    upstream=("usage_rollups", "unmetered_usage", "registry_changes"),
+    upstream=("usage_rollups", "unmetered_usage", "registry_changes", "duplicate_usage_events"),
 )
 
 INVOICE_LINES = Table(
@@ -293,10 +348,12 @@ TABLES = (
     VALID_USAGE_EVENTS,
     REJECTED_USAGE_EVENTS,
     USAGE_EVENT_KEYS,
+    USAGE_CORRECTION_KEYS,
     UNIQUE_USAGE_EVENTS,
     DUPLICATE_USAGE_EVENTS,
     USAGE_CORRECTIONS,
     USAGE_ROLLUPS,
+    RESTATED_ROLLUPS,
     UNMETERED_USAGE,
     RATED_CHARGES,
     BLOCKED_INVOICES,

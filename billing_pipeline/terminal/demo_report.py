@@ -99,7 +99,8 @@ def _table_of(outcome: str) -> str:
         "duplicate": DUPLICATE_USAGE_EVENTS.name,
         "conflict": DUPLICATE_USAGE_EVENTS.name,
         "correction": USAGE_CORRECTIONS.name,
-    }.get(outcome, REJECTED_USAGE_EVENTS.name if outcome.startswith("rejected") else UNIQUE_USAGE_EVENTS.name)
+        "rejected": REJECTED_USAGE_EVENTS.name,
+    }.get(outcome.partition(":")[0], UNIQUE_USAGE_EVENTS.name)
 
 
 def _found(pipeline: Pipeline) -> Counter[str]:
@@ -110,7 +111,7 @@ def _found(pipeline: Pipeline) -> Counter[str]:
             "CASE WHEN NOT billable THEN 'not_billable' WHEN posting_day > usage_day THEN 'late' ELSE 'valid' END",
         ),
         (DUPLICATE_USAGE_EVENTS, "outcome"),
-        (USAGE_CORRECTIONS, "'correction'"),
+        (USAGE_CORRECTIONS, "'correction:' || outcome"),
         (REJECTED_USAGE_EVENTS, "'rejected:' || reason_code"),
         (REGISTRY_CHANGES, "'control'"),
     )
@@ -118,7 +119,7 @@ def _found(pipeline: Pipeline) -> Counter[str]:
         for table, outcome in queries:
             scan(pipeline.workshop, session, "records", table)
             for name, count in session.rows(
-                f"SELECT {outcome} AS outcome, count(*) FROM records GROUP BY outcome"
+                f"SELECT {outcome} AS what, count(DISTINCT queue_offset) FROM records GROUP BY what"
             ):
                 found[str(name)] += int(str(count))
     return found

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from billing_pipeline.audit.conservation import line_faults, open_days, record_faults, rollup_faults
+from billing_pipeline.audit.conservation import line_faults, open_days, record_faults
+from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.metering.stage import StageResult
@@ -159,11 +160,11 @@ def test_a_rollup_row_that_is_lost_doubled_or_changed_is_found(
 
 def test_a_version_of_late_usage_that_was_not_rolled_up_is_found(pipeline: Pipeline, damage: Damage) -> None:
     damage(USAGE_ROLLUPS, PartitionKey(DAY, OLD), "SELECT * FROM part WHERE false")
-    (fault,) = rollup_faults(pipeline.workshop, DAYS)
-    assert (
-        fault == f"{DAY}, acme: meter llm_tokens, rule version {OLD}: "
-        "events say 1000.000000000 in 1 events, rollups nothing"
-    )
+    of_what = f"of {OTHER}: meter llm_tokens, rule version {OLD}: events say"
+    assert rollup_faults(pipeline.workshop, DAYS) == [
+        f"{DAY}, acme, correction {of_what} -1000.000000000 in -1 events, rollups nothing",
+        f"{DAY}, acme, late {of_what} 1000.000000000 in 1 events, rollups nothing",
+    ]
 
 
 @pytest.mark.parametrize(

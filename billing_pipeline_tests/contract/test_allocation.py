@@ -74,11 +74,19 @@ def test_normalizing_keeps_the_value(value: Decimal) -> None:
 
 
 def test_the_split_is_kept_with_the_event() -> None:
-    """The record has each payer's share and part, at the scale of the normalized quantity."""
+    """The record has each payer's share and part, at the scale of the normalized quantity, and of the event."""
+    payers = [{"allocation_index": index, "customer_id": f"c{index}", "project_id": "p"} for index in (0, 1)]
     assert json.loads(parse(shared("0.55", "0.450")).allocations or "") == [
-        {"customer_id": "c0", "project_id": "p", "share": "0.55", "quantity": "6"},
-        {"customer_id": "c1", "project_id": "p", "share": "0.45", "quantity": "4"},
+        payers[0] | {"share": "0.55", "quantity": "6", "event_share": "0.55"},
+        payers[1] | {"share": "0.45", "quantity": "4", "event_share": "0.45"},
     ]
+
+
+def test_the_parts_of_the_event_itself_add_up_to_one() -> None:
+    """Shares with more than nine fractional digits are cut by largest remainder, ties in the listed order."""
+    third = "0.333333333333333333"
+    parts = json.loads(parse(shared(third, third, "0.333333333333333334")).allocations or "")
+    assert [part["event_share"] for part in parts] == ["0.333333333", "0.333333333", "0.333333334"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ STORIES = {
     "new project",
     "closed customer",
     "corrections",
+    "shared runs",
 }
 
 
@@ -56,8 +57,10 @@ class Judge:
     def outcome(self, record: LogRecord, received_at: datetime, offset: int) -> str:
         if record.kind == "control":
             self.registry = Registry([*self.registry.changes, change_of(record, offset)])
-        if record.kind in ("control", "correction"):
+        if record.kind == "control":
             return record.kind
+        if record.kind == "correction":
+            return self.corrected(record)
         reason = record.fault_code if record.kind == "invalid" else self.rejection(record, received_at)
         if reason is not None:
             return f"rejected:{reason}"
@@ -68,6 +71,17 @@ class Judge:
         if record.billable is False:
             return "not_billable"
         return "late" if received_at >= close(record) else "valid"
+
+    def corrected(self, record: LogRecord) -> str:
+        """No correction of the demo asks for what its event cannot give, but for those of nothing."""
+        identity, target = (record.source, record.id), (record.corrects_source, record.corrects_id)
+        if identity in self.counted:
+            return "duplicate"
+        self.counted[identity] = record.payload_digest
+        if target not in self.counted:
+            return "correction:original_not_found"
+        correctable = target[0] != "support-desk"
+        return "correction:applied" if correctable else "correction:not_correctable"
 
     def rejection(self, record: LogRecord, received_at: datetime) -> str | None:
         customer_id, project_id = record.customer_id or "", record.project_id or ""
@@ -119,7 +133,7 @@ def test_records_are_in_the_order_of_receipt_and_the_registry_comes_first(log: l
 
 def test_every_outcome_is_there(log: list[DemoRecord]) -> None:
     kinds = expected_outcomes(log)
-    for kind in ("valid", "late", "not_billable", "duplicate", "conflict", "correction", "control"):
+    for kind in ("valid", "late", "not_billable", "duplicate", "conflict", "correction:applied", "control"):
         assert kinds[kind] >= 10, kind
     assert len([kind for kind in kinds if kind.startswith("rejected:")]) >= 25
 

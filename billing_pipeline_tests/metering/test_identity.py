@@ -105,8 +105,9 @@ def test_every_record_counts_once_and_each_repetition_names_the_one_that_counted
     assert {row[0]: row[1:] for row in rows(validated, query)} == REPEATED
     query = "SELECT queue_offset FROM unique_usage_events ORDER BY queue_offset"
     assert [row[0] for row in rows(validated, query)] == COUNTED
-    assert rows(validated, "SELECT queue_offset, corrects_id, outcome FROM usage_corrections") == [
-        (15, "same", "stored")
+    assert rows(validated, "SELECT queue_offset, corrects_id, outcome, sign FROM usage_corrections") == [
+        (15, "same", "applied", -1),
+        (15, "same", "applied", 1),
     ]
 
 

@@ -25,7 +25,7 @@ settled AS (
     UNION ALL
     SELECT receipt_day, queue_offset FROM duplicate_events
     UNION ALL
-    SELECT receipt_day, queue_offset FROM corrections
+    SELECT DISTINCT receipt_day, queue_offset FROM corrections
 ),
 
 settled_total AS (

@@ -28,6 +28,7 @@ SELECT
     r.allocations,
     r.corrects_source,
     r.corrects_id,
+    r.corrects_key_hash,
     r.action,
     r.quantity_delta,
     r.replacement,

@@ -1,7 +1,8 @@
 -- Every usage event, correction and invalid record of a receipt day, with the reason it is rejected for, if any.
 -- The first reason that holds is the one that counts; a registry entry is visible to higher offsets only.
 -- raw: the day's log; calendar: usage days with the rule version in force; projects: the registry by offset;
--- units: what each rule version knows. (An unknown customer is told from an unknown project in rejections.sql.)
+-- units: what each rule version knows; payer_faults: split events with a payer who may not be charged.
+-- (rejections.sql tells an unknown customer from an unknown project, and which payer is meant.)
 SELECT
     r.*,
     c.rule_version,
@@ -15,6 +16,7 @@ SELECT
         WHEN p.project_id IS NULL THEN 'unknown_project'
         WHEN r.occurred_at >= p.customer_closed_at THEN 'customer_closed'
         WHEN r.occurred_at >= p.project_closed_at THEN 'project_closed'
+        WHEN f.rejected_as IS NOT NULL THEN 'payer'
         WHEN u.unit IS NULL THEN 'unknown_unit'
     END AS rejected_as
 FROM raw AS r
@@ -30,4 +32,5 @@ LEFT JOIN projects AS p
 LEFT JOIN units AS u
     ON c.rule_version = u.rule_version
     AND r.unit = u.unit
+LEFT JOIN payer_faults AS f ON r.queue_offset = f.queue_offset
 WHERE r.kind <> 'control'

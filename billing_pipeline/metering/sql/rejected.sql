@@ -4,7 +4,7 @@ SELECT
     r.queue_offset,
     r.received_at,
     x.rejected_as AS reason_code,
-    CASE x.rejected_as
+    coalesce(x.payer_field, CASE x.rejected_as
         WHEN 'future_time' THEN 'occurred_at'
         WHEN 'no_rules_in_force' THEN 'occurred_at'
         WHEN 'too_late' THEN 'occurred_at'
@@ -14,8 +14,8 @@ SELECT
         WHEN 'project_closed' THEN 'project_id'
         WHEN 'unknown_unit' THEN 'unit'
         ELSE r.fault_field
-    END AS field,
-    CASE x.rejected_as
+    END) AS field,
+    coalesce(x.payer_value, CASE x.rejected_as
         WHEN 'future_time' THEN CAST(r.occurred_at AS VARCHAR)
         WHEN 'no_rules_in_force' THEN CAST(r.occurred_at AS VARCHAR)
         WHEN 'too_late' THEN CAST(r.occurred_at AS VARCHAR)
@@ -25,7 +25,7 @@ SELECT
         WHEN 'project_closed' THEN r.project_id
         WHEN 'unknown_unit' THEN r.unit
         ELSE r.fault_value
-    END AS value,
+    END) AS value,
     CASE x.rejected_as
         WHEN 'future_time' THEN 'occurred_at is more than 5 minutes after it was received; mend the producer''s clock and send it again'
         WHEN 'no_rules_in_force' THEN 'no rule book was in force when it occurred; bill it by an earlier rule book or leave it'

@@ -1,32 +1,4 @@
--- Metered quantity: every meter that takes a unit and dimensions, grouped by the meter's own dimensions.
--- meters: for each rule version, unit and dimensions, the meters that take them (from the rule book).
-SELECT
-    u.posting_day,
-    u.rule_version,
-    u.usage_day,
-    CASE WHEN u.posting_day = u.usage_day THEN 'on_time' ELSE 'late' END AS kind,
-    u.customer_id,
-    u.project_id,
-    m.meter,
-    u.unit,
-    m.grouped_dimensions AS dimensions,
-    CAST(
-        CASE WHEN m.aggregation = 'count' THEN CAST(sum(u.event_count) AS DECIMAL(38, 9)) ELSE sum(u.quantity) END
-        AS DECIMAL(38, 9)
-    ) AS quantity,
-    CAST(sum(u.event_count) AS BIGINT) AS event_count
-FROM billable_usage AS u
-INNER JOIN meters AS m
-    ON u.rule_version = m.rule_version
-    AND u.unit = m.unit
-    AND u.dimensions = m.dimensions
-GROUP BY
-    u.posting_day,
-    u.rule_version,
-    u.usage_day,
-    u.customer_id,
-    u.project_id,
-    m.meter,
-    m.aggregation,
-    u.unit,
-    m.grouped_dimensions
+-- All rollups of some posting days; a row that neither counts an event nor changes a quantity says nothing.
+SELECT * FROM additive_rollups WHERE quantity <> 0 OR event_count <> 0
+UNION ALL
+SELECT * FROM marginal_rollups WHERE quantity <> 0 OR event_count <> 0

@@ -30,6 +30,7 @@ SELECT
     allocations,
     corrects_source,
     corrects_id,
+    corrects_key_hash,
     action,
     quantity_delta,
     replacement,
