@@ -503,7 +503,7 @@ def test_latest_is_the_quantity_of_the_last_in_order_of_time_source_and_id() -> 
     }
 
 
-def test_unique_count_counts_a_value_where_it_occurs_first_and_leaves_out_who_has_none() -> None:
+def test_unique_count_counts_a_value_where_it_occurs_first_and_nothing_where_there_is_none() -> None:
     metering = metered(
         (at(1), usage("b", at(1), user_id="u")),
         (at(1), usage("c", at(1), user_id="v")),
@@ -513,7 +513,7 @@ def test_unique_count_counts_a_value_where_it_occurs_first_and_leaves_out_who_ha
         books=one_meter("unique_count", "user_id"),
     )
     assert short(rollups(metering), 0, 1, 3) == {
-        (1, "new", "on_time"): (2, 2),
+        (1, "new", "on_time"): (2, 3),
         (2, "old", "late"): (1, 1),
         (2, "new", "late"): (-1, 0),
         (3, "new", "correction"): (-1, -1),
@@ -531,7 +531,7 @@ def test_unique_count_of_a_dimension_sees_the_dimensions_as_corrected() -> None:
     assert short(rollups(metering), 0, 3) == {
         (1, "on_time"): (1, 2),
         (2, "correction"): (1, 0),
-        (3, "correction"): (-1, -1),
+        (3, "correction"): (-1, 0),
     }
 
 

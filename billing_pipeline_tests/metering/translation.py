@@ -28,11 +28,11 @@ EPOCH = date(1970, 1, 1)
 
 
 def decimal_text(value: Fraction, zeros: int = 0) -> str:
-    """A decimal of at most 18 fractional digits, as plain text, with some zeros behind it where it has a fraction."""
+    """A decimal of at most 18 fractional digits, as plain text; with zeros behind a fraction, up to nine digits."""
     digits = next(count for count in range(19) if (value * 10**count).denominator == 1)
     units = abs(value * 10**digits).numerator
     text = str(units).rjust(digits + 1, "0")
-    text = f"{text[:-digits]}.{text[-digits:]}{'0' * zeros}" if digits else text
+    text = f"{text[:-digits]}.{text[-digits:]}{'0' * min(zeros, 9 - digits)}" if digits else text
     return f"-{text}" if value < 0 else text
 
 

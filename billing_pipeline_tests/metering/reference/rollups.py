@@ -149,8 +149,6 @@ def _values(metering: Metering, counted: Iterable[Counted]) -> Totals:
         for meter in meters_of(metering, each.event.version, each.state):
             if meter.aggregation in ADDITIVE or not each.part.event_share:
                 continue
-            if meter.aggregation == "unique_count" and distinct_value(each, meter) is None:
-                continue
             key = (each.event.usage_day, *_place(each, meter), meter.aggregation, meter.distinct)
             groups.setdefault(key, []).append(each)
             meters[key] = meter
@@ -173,7 +171,8 @@ def running_totals(meter: Meter, members: list[Counted]) -> list[Fraction]:
     if meter.aggregation == "latest":
         return quantities
     if meter.aggregation == "unique_count":
-        return [Fraction(len({distinct_value(each, meter) for each in first})) for first in firsts]
+        values = ({distinct_value(each, meter) for each in first} - {None} for first in firsts)
+        return [Fraction(len(found)) for found in values]
     assert meter.aggregation == "time_weighted_sum"
     starts = [each.event.usage.occurred_at for each in members]
     ends = [*starts[1:], (members[0].event.usage_day + 1) * DAY_US]
@@ -191,7 +190,10 @@ def cut_down(value: Fraction) -> Fraction:
 
 
 def distinct_value(each: Counted, meter: Meter) -> str | None:
-    """What a unique_count tells events apart by: a field, or a dimension as the event counts at present."""
+    """What a unique_count tells events apart by: a field, or a dimension as the event counts at present.
+
+    An event without it adds nothing to the quantity; it still is one of the events behind the row.
+    """
     assert meter.distinct is not None
     if meter.distinct.startswith("dimensions."):
         return dict(each.state.dimensions).get(meter.distinct.removeprefix("dimensions."))
