@@ -7,6 +7,7 @@ import dagster as dg
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.metering.stage import Partition, StageResult
 from billing_pipeline.pipeline import Pipeline
+from billing_pipeline.schemas.lineage import column_lineage
 from billing_pipeline.schemas.table import Table
 
 OWNERS = ["team:billing"]
@@ -17,13 +18,9 @@ def spec(
 ) -> dg.AssetSpec:
     """The asset of a table: group by stage, description, column schema and column lineage."""
     lineage = {
-        column: [
-            dg.TableColumnDep(
-                asset_key=dg.AssetKey(source.partition(".")[0]), column_name=source.partition(".")[2]
-            )
-            for source in sources
-        ]
-        for column, sources in table.derived_from.items()
+        column: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=name) for asset, name in sources]
+        for column, sources in column_lineage(table).items()
+        if sources
     }
     metadata: dict[str, dg.TableSchema | dg.TableColumnLineage | str] = {
         "dagster/column_schema": dg.TableSchema(

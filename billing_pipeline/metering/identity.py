@@ -64,10 +64,10 @@ def _find_redelivered(workshop: Workshop, session: Session, days: Sequence[date]
         USAGE_EVENT_KEYS,
         [file.path for file in keys if file.key.day >= oldest and file.key.day not in chosen],
     )
-    # Only where something has expired does it matter what never does.
-    limited = bool(older)
+    # Only where identities expire does it matter which never do.
+    expire = any(since > date.min for _, since in windows)
     lasting = [
-        f.path for f in workshop.lake.files(USAGE_CORRECTION_KEYS) if limited and f.key.day <= max(days)
+        f.path for f in workshop.lake.files(USAGE_CORRECTION_KEYS) if expire and f.key.day <= max(days)
     ]
     session.scan("correction_keys", USAGE_CORRECTION_KEYS, lasting)
     session.keep("lasting_keys", SQL / "lasting_keys.sql")

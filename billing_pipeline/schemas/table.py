@@ -54,7 +54,8 @@ class Table:
 
     `order_by` makes the rows of a partition's file canonical. `hash_rows` says that a partition's content hash is
     taken over its canonical rows (small, decisive tables); otherwise it is taken over the bytes of its files.
-    `derived_from` names, for a column, the columns it is made of: the column lineage that auditors follow.
+    `derived_from` names, for a column, the columns it is made of where these are others than those of the same name in
+    the upstream tables: the column lineage that auditors follow (`schemas/lineage.py`).
     """
 
     name: str

@@ -58,6 +58,16 @@ REGISTRY_CHANGES = Table(
     upstream=("raw_usage_events",),
 )
 
+_RAW, _VALID = "raw_usage_events", "valid_usage_events"
+
+
+def _counted(*columns: str) -> tuple[str, ...]:
+    """Columns of what counts: events, and what corrections make of them."""
+    return tuple(
+        f"{table}.{column}" for column in columns for table in ("unique_usage_events", "usage_corrections")
+    )
+
+
 _USAGE = "user_id occurred_at emitted_at unit quantity dimensions correlation_id session_id parent_id step billable"
 _CORRECTS = "corrects_source corrects_id corrects_key_hash action quantity_delta replacement note"
 
@@ -80,6 +90,11 @@ VALID_USAGE_EVENTS = Table(
     partition_by=("receipt_day",),
     order_by=("queue_offset",),
     upstream=("raw_usage_events", "registry_changes"),
+    derived_from={
+        "posting_day": (f"{_RAW}.occurred_at", f"{_RAW}.receipt_day"),
+        "usage_day": (f"{_RAW}.occurred_at",),
+        "rule_version": (f"{_RAW}.occurred_at",),
+    },
 )
 
 REJECTED_USAGE_EVENTS = Table(
@@ -97,6 +112,20 @@ REJECTED_USAGE_EVENTS = Table(
     partition_by=("receipt_day",),
     order_by=("queue_offset",),
     upstream=("raw_usage_events", "registry_changes"),
+    derived_from={
+        "reason_code": (
+            *(
+                f"{_RAW}.{column}"
+                for column in ("fault_code", "occurred_at", "received_at", "unit", "allocations")
+            ),
+            *(f"{_RAW}.{column}" for column in ("customer_id", "project_id")),
+            "registry_changes.entity_id",
+            "registry_changes.effective_from",
+        ),
+        "field": (f"{_RAW}.fault_field",),
+        "value": (f"{_RAW}.fault_value",),
+        "message": (f"{_RAW}.fault_message",),
+    },
 )
 
 USAGE_EVENT_KEYS = Table(
@@ -154,6 +183,13 @@ UNIQUE_USAGE_EVENTS = Table(
     partition_by=("receipt_day",),
     order_by=("queue_offset", "allocation_index"),
     upstream=("valid_usage_events", "usage_event_keys"),
+    derived_from={
+        "customer_id": (f"{_VALID}.customer_id", f"{_VALID}.allocations"),
+        "project_id": (f"{_VALID}.project_id", f"{_VALID}.allocations"),
+        "quantity": (f"{_VALID}.quantity", f"{_VALID}.allocations"),
+        "allocation_index": (f"{_VALID}.allocations",),
+        "event_share": (f"{_VALID}.allocations",),
+    },
 )
 
 DUPLICATE_USAGE_EVENTS = Table(
@@ -173,6 +209,11 @@ DUPLICATE_USAGE_EVENTS = Table(
     partition_by=("receipt_day",),
     order_by=("queue_offset",),
     upstream=("valid_usage_events", "usage_event_keys"),
+    derived_from={
+        "outcome": ("usage_event_keys.payload_digest",),
+        "counted_queue_offset": ("usage_event_keys.queue_offset",),
+        "counted_receipt_day": ("usage_event_keys.receipt_day",),
+    },
 )
 
 USAGE_CORRECTIONS = Table(
@@ -209,6 +250,27 @@ USAGE_CORRECTIONS = Table(
     partition_by=("receipt_day",),
     order_by=("queue_offset", "sign", "allocation_index"),
     upstream=("valid_usage_events", "usage_event_keys", "usage_correction_keys", "registry_changes"),
+    derived_from={
+        "posting_day": (f"{_VALID}.usage_day", f"{_VALID}.receipt_day"),
+        "corrected_queue_offset": (
+            "usage_correction_keys.corrects_key_hash",
+            "usage_event_keys.queue_offset",
+        ),
+        "outcome": (
+            f"{_VALID}.action",
+            f"{_VALID}.quantity",
+            f"{_VALID}.quantity_delta",
+            "registry_changes.entity_id",
+        ),
+        "sign": (f"{_VALID}.action",),
+        "quantity": (f"{_VALID}.quantity", f"{_VALID}.quantity_delta", f"{_VALID}.replacement"),
+        "allocation_index": (f"{_VALID}.allocations",),
+        "event_share": (f"{_VALID}.allocations", f"{_VALID}.action"),
+        **{
+            column: (f"{_VALID}.{column}", f"{_VALID}.replacement")
+            for column in ("customer_id", "project_id", "unit", "dimensions", "billable")
+        },
+    },
 )
 
 USAGE_ROLLUPS = Table(
@@ -227,19 +289,12 @@ USAGE_ROLLUPS = Table(
     partition_by=("posting_day", "rule_version"),
     order_by=("usage_day", "kind", "customer_id", "project_id", "meter", "unit", "dimensions"),
     hash_rows=True,
-    upstream=("unique_usage_events",),
+    upstream=("unique_usage_events", "usage_corrections"),
     derived_from={
-        "posting_day": ("unique_usage_events.posting_day",),
-        "rule_version": ("unique_usage_events.rule_version",),
-        "usage_day": ("unique_usage_events.usage_day",),
-        "kind": ("unique_usage_events.posting_day", "unique_usage_events.usage_day"),
-        "customer_id": ("unique_usage_events.customer_id",),
-        "project_id": ("unique_usage_events.project_id",),
-        "meter": ("unique_usage_events.unit", "unique_usage_events.dimensions"),
-        "unit": ("unique_usage_events.unit",),
-        "dimensions": ("unique_usage_events.dimensions",),
-        "quantity": ("unique_usage_events.quantity", "unique_usage_events.billable"),
-        "event_count": ("unique_usage_events.queue_offset",),
+        "kind": (*_counted("posting_day", "usage_day"), "usage_corrections.sign"),
+        "meter": _counted("unit", "dimensions"),
+        "quantity": (*_counted("quantity", "event_share", "billable", "unit"), "usage_corrections.sign"),
+        "event_count": (*_counted("event_share"), "usage_corrections.sign"),
     },
 )
 
@@ -273,7 +328,11 @@ UNMETERED_USAGE = Table(
     partition_by=("posting_day",),
     order_by=("rule_version", "usage_day", "customer_id", "project_id", "unit", "dimensions"),
     hash_rows=True,
-    upstream=("unique_usage_events",),
+    upstream=("unique_usage_events", "usage_corrections"),
+    derived_from={
+        "quantity": (*_counted("quantity", "billable"), "usage_corrections.sign"),
+        "event_count": (*_counted("event_share"), "usage_corrections.sign"),
+    },
 )
 
 _LINE_KEY = (
@@ -303,6 +362,16 @@ RATED_CHARGES = Table(
     order_by=("customer_id", "currency", "line_id"),
     hash_rows=True,
     upstream=("usage_rollups", "registry_changes"),
+    derived_from={
+        "period_end_day": ("usage_rollups.posting_day",),
+        "billing_period": ("usage_rollups.posting_day", "registry_changes.details"),
+        "usage_period": ("usage_rollups.usage_day", "registry_changes.details"),
+        "plan": ("registry_changes.details", "registry_changes.effective_from"),
+        "amount": ("usage_rollups.quantity",),
+        "amount_minor": ("usage_rollups.quantity",),
+        "booked_before_minor": ("usage_rollups.quantity",),
+        "evidence_digest": ("usage_rollups.usage_day", "usage_rollups.quantity", "usage_rollups.event_count"),
+    },
 )
 
 BLOCKED_INVOICES = Table(
@@ -320,6 +389,21 @@ BLOCKED_INVOICES = Table(
     order_by=("customer_id", "usage_period", "reason_code", "message"),
     hash_rows=True,
     upstream=("usage_rollups", "unmetered_usage", "registry_changes", "duplicate_usage_events"),
+    derived_from={
+        "period_end_day": ("usage_rollups.posting_day",),
+        "billing_period": ("usage_rollups.posting_day", "registry_changes.details"),
+        "usage_period": ("usage_rollups.usage_day", "registry_changes.details"),
+        "customer_id": (
+            "usage_rollups.customer_id",
+            "unmetered_usage.customer_id",
+            "duplicate_usage_events.customer_id",
+        ),
+        "reason_code": (
+            "usage_rollups.meter",
+            "unmetered_usage.unit",
+            "duplicate_usage_events.outcome",
+        ),
+    },
 )
 
 INVOICE_LINES = Table(
@@ -340,6 +424,10 @@ INVOICE_LINES = Table(
     order_by=("customer_id", "currency", "line_id"),
     hash_rows=True,
     upstream=("rated_charges",),
+    derived_from={
+        "amount_minor": ("rated_charges.amount_minor", "rated_charges.booked_before_minor"),
+        "kind": ("rated_charges.usage_period", "rated_charges.billing_period"),
+    },
 )
 
 TABLES = (
