@@ -303,7 +303,7 @@ def meters(distinct: str, group_by: tuple[str, ...], *, plain: bool) -> tuple[Me
 @st.composite
 def rule_books(draw: st.DrawFn, *, plain: bool) -> tuple[Book, ...]:
     """One to three versions; the first may start within the history, the others start in mid-day."""
-    starts = [BASE - draw(st.sampled_from((*[30] * 8, 0, -1))), BASE + 2, BASE + 4]
+    starts = [BASE - draw(st.sampled_from((*[4] * 8, 0, -1))), BASE + 2, BASE + 4]
     forgetful = not plain and draw(st.sampled_from((False, False, True)))
     found: list[Book] = []
     for number in range(draw(st.sampled_from((2, 2, 1, 3)))):
