@@ -200,12 +200,14 @@ agains = st.builds(
 )
 
 
-def steps(*, plain: bool) -> st.SearchStrategy[Step]:
-    """One thing that is sent."""
+def steps(*, plain: bool, forgetful: bool) -> st.SearchStrategy[Step]:
+    """One thing that is sent; where identities expire, more often something that came before, with a fresh time."""
     usage = usages(plain=plain)
     several = [*[usage] * 14, *[agains] * 4, controls, invalids]
     if not plain:
         several += [corrections()] * 8
+    if forgetful:
+        several += [st.builds(Again, st.integers(0, 20), st.just("time"))] * 10
     return st.builds(Step, moments, lags, leads, st.sampled_from(several).flatmap(lambda strategy: strategy))
 
 
@@ -301,10 +303,9 @@ def meters(distinct: str, group_by: tuple[str, ...], *, plain: bool) -> tuple[Me
 
 
 @st.composite
-def rule_books(draw: st.DrawFn, *, plain: bool) -> tuple[Book, ...]:
+def rule_books(draw: st.DrawFn, *, plain: bool, forgetful: bool) -> tuple[Book, ...]:
     """One to three versions; the first may start within the history, the others start in mid-day."""
     starts = [BASE - draw(st.sampled_from((*[4] * 8, 0, -1))), BASE + 2, BASE + 4]
-    forgetful = not plain and draw(st.sampled_from((False, False, True)))
     found: list[Book] = []
     for number in range(draw(st.sampled_from((2, 2, 1, 3)))):
         group_by = draw(st.sampled_from(((), ("model",))))
@@ -341,8 +342,13 @@ def histories(draw: st.DrawFn, *, plain: bool = False) -> History:
 
     The steps come in several lists because a single one is mostly short; all may shrink to nothing.
     """
-    books = draw(rule_books(plain=plain))
-    sent = [step for _ in range(5) for step in draw(st.lists(steps(plain=plain), max_size=12))]
+    forgetful = not plain and draw(st.sampled_from((False, False, True)))
+    books = draw(rule_books(plain=plain, forgetful=forgetful))
+    sent = [
+        step
+        for _ in range(5)
+        for step in draw(st.lists(steps(plain=plain, forgetful=forgetful), max_size=12))
+    ]
     registered = draw(st.sampled_from((REGISTERED, (*REGISTERED, *SOON), (*REGISTERED, *SOON))))
     history = History(books, log_of(sent, registered))
     assume(stays_small(Metering(history.books, history.log)))
