@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
+from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.metering.control_records import separate_registry_changes
 from billing_pipeline.metering.identity import identify
@@ -129,3 +131,44 @@ def test_day_by_day_in_any_order_gives_the_bytes_of_one_run_over_all_days(pipeli
     expected = hashes(pipeline, [DAYS])
     assert hashes(pipeline, [[each] for each in reversed(DAYS)]) == expected
     assert hashes(pipeline, [DAYS[5:], DAYS[:5]]) == expected
+
+
+def test_a_requeued_record_is_compared_with_all_history(
+    *,
+    new_pipeline: Callable[[RuleBooks], Pipeline],
+    limited: RuleBooks,
+    usage: Callable[..., LogRecord],
+    correction: Callable[..., LogRecord],
+    registered: Callable[..., list[LogRecord]],
+    receive: Callable[..., None],
+    rows: Callable[..., list[tuple[Any, ...]]],
+) -> None:
+    """It may come again long after its late window: its producer's own resend may have counted before the window.
+
+    A correction then is one of the event that counted, not of its repetition.
+    """
+    pipeline = new_pipeline(limited)
+    event = usage("refused", noon(0))
+    instant = instant_us(noon(0))
+    again = msgspec.structs.replace(event, first_received_at=instant, requeued_offset=0)
+    log = [
+        (noon(0), event),  # 0: rejected, for the customer is unknown
+        *((noon(0), record) for record in registered()),  # 1 to 3
+        (noon(1), event),  # 4: its producer sends it again
+        (noon(30), again),  # 5: and so do we
+        (noon(45), event),  # 6: too late, as any other
+        (noon(45), usage("refused", noon(45))),  # 7: what was sent again is never forgotten
+        (noon(45), correction("fix", "refused", noon(45))),  # 8
+    ]
+    receive(pipeline, log)
+    days = [day(number) for number in (0, 1, 30, 45)]
+    separate_registry_changes(pipeline.workshop, days)
+    validate(pipeline.workshop, days)
+    expected = hashes(pipeline, [days])
+    query = (
+        "SELECT queue_offset, outcome, counted_queue_offset FROM duplicate_usage_events ORDER BY queue_offset"
+    )
+    assert rows(pipeline, query) == [(5, "duplicate", 4), (7, "conflict", 4)]
+    assert rows(pipeline, "SELECT queue_offset FROM unique_usage_events") == [(4,)]
+    assert set(rows(pipeline, "SELECT corrected_queue_offset FROM usage_corrections")) == {(4,)}
+    assert hashes(pipeline, [[each] for each in reversed(days)]) == expected
