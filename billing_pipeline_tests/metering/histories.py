@@ -37,7 +37,7 @@ AHEAD_US = 5 * MINUTE_US
 
 @dataclass(frozen=True)
 class Again:
-    """An earlier record sent once more: as it was, emitted anew, with a fresh time, or with other content."""
+    """An earlier record sent once more: as it was, emitted anew, with a fresh time, with other content, or requeued."""
 
     which: int
     how: str
@@ -65,9 +65,9 @@ class History:
         return History(self.books, tuple(entry for entry in self.log if entry.received_at < instant))
 
 
-def numbered(timed: Sequence[tuple[int, Record]]) -> tuple[Entry, ...]:
-    """Records in the order of the log as its entries."""
-    return tuple(Entry(offset, received_at, record) for offset, (received_at, record) in enumerate(timed))
+def numbered(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Entries in the order of the log, with the offsets that they have there."""
+    return tuple(replace(entry, offset=offset) for offset, entry in enumerate(entries))
 
 
 # Times and amounts.
@@ -196,7 +196,7 @@ invalids = st.sampled_from(
 agains = st.builds(
     Again,
     st.integers(0, 20),
-    st.sampled_from(("same", "emitted", "same", "emitted", "time", "time", "content")),
+    st.sampled_from(("same", "emitted", "requeued", "requeued", "same", "time", "time", "content")),
 )
 
 
@@ -229,16 +229,20 @@ def log_of(sent: Sequence[Step], registered: Sequence[Record] = REGISTERED) -> t
         (step.what.source, step.what.id) for step in in_order if isinstance(step.what, Usage | Correction)
     ]
     targets = [*named, ("app", "missing")]
-    timed: list[tuple[int, Record]] = [(BASE * DAY_US - 1, record) for record in registered]
+    entries = [Entry(0, BASE * DAY_US - 1, record) for record in registered]
     records: list[Usage | Correction] = []
+    came_first: list[int] = []
     for step in in_order:
         what = step.what
         record: Record
+        first_received_at = None
         latest = step.received_at + step.lead
         if isinstance(what, Again):
             if not records:
                 continue
-            record = _again(records[what.which % len(records)], what.how, latest)
+            which = what.which % len(records)
+            record = _again(records[which], what.how, latest)
+            first_received_at = came_first[which] if what.how == "requeued" else None
         elif isinstance(what, Usage):
             claimed = what.occurred_at if step.lag is None else latest - step.lag
             record = replace(what, occurred_at=min(claimed, latest))
@@ -250,8 +254,9 @@ def log_of(sent: Sequence[Step], registered: Sequence[Record] = REGISTERED) -> t
             record = what
         if isinstance(record, Usage | Correction):
             records.append(record)
-        timed.append((step.received_at, record))
-    return numbered(timed)
+            came_first.append(step.received_at if first_received_at is None else first_received_at)
+        entries.append(Entry(0, step.received_at, record, first_received_at))
+    return numbered(entries)
 
 
 def _with_ids(sent: Sequence[Step]) -> list[Step]:

@@ -234,6 +234,22 @@ def test_what_a_correction_names_is_never_forgotten_nor_the_correction() -> None
     assert metering.changes[-1].event == metering.events[FIRST + 6]
 
 
+def test_what_was_sent_again_after_its_rejection_is_never_forgotten_from_then_on() -> None:
+    book = replace(BOOK, dedup_window_days=3)
+    log = [Entry(offset, moment, record) for offset, (moment, record) in enumerate(REGISTERED)]
+    log += [
+        Entry(FIRST, at(1), usage("a", at(1))),
+        Entry(FIRST + 1, at(1), usage("b", at(1), unit="page")),
+        Entry(
+            FIRST + 2, at(9), usage("b", at(1), unit="page"), first_received_at=at(1)
+        ),  # rejected once more
+        Entry(FIRST + 3, at(9), usage("a", at(1)), first_received_at=at(1)),
+        Entry(FIRST + 4, at(19), usage("a", at(19))),
+    ]
+    metering = Metering([book], log)
+    assert metering.repeated == {FIRST + 3: ("duplicate", FIRST), FIRST + 4: ("conflict", FIRST)}
+
+
 def test_a_refused_correction_sent_again_is_looked_at_anew_until_it_is_applied() -> None:
     metering = metered(
         (at(1), fix("f", "a")),  # 0

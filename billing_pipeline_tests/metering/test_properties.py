@@ -35,6 +35,7 @@ from billing_pipeline_tests.metering.reference.log import (
     DAY_US,
     Book,
     Correction,
+    Entry,
     Record,
     Replacement,
     Share,
@@ -227,8 +228,8 @@ def small_history(*sent: tuple[int, Record], later: int | None = None, **terms: 
     books: tuple[Book, ...] = (book,)
     if later is not None:
         books += (replace(book, version="v1", effective_from=noon(later), units=("token",), grace_minutes=0),)
-    registered = [(noon(-1), record) for record in REGISTERED]
-    return History(books, numbered([*registered, *((noon(day), record) for day, record in sent)]))
+    registered = [Entry(0, noon(-1), record) for record in REGISTERED]
+    return History(books, numbered([*registered, *(Entry(0, noon(day), record) for day, record in sent)]))
 
 
 def tokens(event_id: str, day: int, quantity: int = 1, **fields: Any) -> Usage:
@@ -334,12 +335,12 @@ def test_batches_runs_growth_and_the_order_of_backfills_leave_the_bytes_of_many_
 
 def redelivered(history: History) -> History:
     """Every usage event and correction is sent twice in a row, emitted anew."""
-    timed: list[tuple[int, Any]] = []
+    entries: list[Entry] = []
     for entry in history.log:
-        timed.append((entry.received_at, entry.record))
+        entries.append(entry)
         if isinstance(entry.record, Usage | Correction):
-            timed.append((entry.received_at, replace(entry.record, emitted_at=entry.received_at)))
-    return History(history.books, numbered(timed))
+            entries.append(replace(entry, record=replace(entry.record, emitted_at=entry.received_at)))
+    return History(history.books, numbered(entries))
 
 
 def reordered(history: History, priorities: Sequence[int]) -> History:
@@ -348,7 +349,9 @@ def reordered(history: History, priorities: Sequence[int]) -> History:
     seen = Counter(identity(entry) for entry in metering.valid)
     seen.update(entry.record.corrects for entry in metering.valid if isinstance(entry.record, Correction))
     free = [
-        entry for entry in metering.valid if isinstance(entry.record, Usage) and seen[identity(entry)] == 1
+        entry
+        for entry in metering.valid
+        if isinstance(entry.record, Usage) and seen[identity(entry)] == 1 and entry.first_received_at is None
     ]
     records = {entry.offset: entry.record for entry in history.log}
     for day in {metering.receipt_days[entry.offset] for entry in free}:
@@ -356,7 +359,7 @@ def reordered(history: History, priorities: Sequence[int]) -> History:
         moved = sorted(places, key=lambda offset: priorities[offset % len(priorities)])
         records |= {place: history.log[origin].record for place, origin in zip(places, moved, strict=True)}
     return History(
-        history.books, numbered([(entry.received_at, records[entry.offset]) for entry in history.log])
+        history.books, tuple(replace(entry, record=records[entry.offset]) for entry in history.log)
     )
 
 

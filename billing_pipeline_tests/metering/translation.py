@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, cast
 
+import msgspec
+
 from billing_pipeline.contract.instants import datetime_of, instant_text
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse, parse_value
@@ -48,7 +50,14 @@ def dimensions_text(dimensions: Dimensions) -> str:
 
 def entries_of(log: Sequence[Entry]) -> list[tuple[str, LogRecord]]:
     """A log as the receipt times and records that the queue is given."""
-    return [(instant_text(entry.received_at), record_of(entry.record, entry.offset)) for entry in log]
+    return [(instant_text(entry.received_at), _logged(entry)) for entry in log]
+
+
+def _logged(entry: Entry) -> LogRecord:
+    record = record_of(entry.record, entry.offset)
+    if entry.first_received_at is None:
+        return record
+    return msgspec.structs.replace(record, first_received_at=entry.first_received_at, requeued_offset=0)
 
 
 def record_of(record: Record, number: int) -> LogRecord:

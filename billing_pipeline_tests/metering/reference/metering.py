@@ -130,8 +130,13 @@ class Metering:
         return day - window
 
     def _never_forgotten(self, day: int) -> set[Identity]:
-        """The identities of corrections, and of what they correct, received by the end of a receipt day."""
+        """The identities of corrections, of what they correct, and of what was sent again after its rejection, whatever
+        became of it: those received by the end of a receipt day.
+        """  # noqa: D205 - one sentence, and it takes two lines
         found: set[Identity] = set()
+        for entry in self.log:
+            if entry.first_received_at is not None and self.receipt_days[entry.offset] <= day:
+                found.add(identity(entry))
         for entry in self.valid:
             if isinstance(entry.record, Correction) and self.receipt_days[entry.offset] <= day:
                 found |= {identity(entry), entry.record.corrects}
