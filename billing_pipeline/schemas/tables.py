@@ -168,7 +168,7 @@ USAGE_CORRECTION_KEYS = Table(
     "found, whenever they came.",
     columns=(
         *pick(RECEIPT, "receipt_day queue_offset"),
-        *required(*pick(PARSED, "key_hash payload_digest corrects_key_hash")),
+        *required(*pick(PARSED, "key_hash source id corrects_key_hash corrects_source corrects_id")),
     ),
     partition_by=("receipt_day",),
     order_by=("queue_offset",),

@@ -172,3 +172,37 @@ def test_a_requeued_record_is_compared_with_all_history(
     assert rows(pipeline, "SELECT queue_offset FROM unique_usage_events") == [(4,)]
     assert set(rows(pipeline, "SELECT corrected_queue_offset FROM usage_corrections")) == {(4,)}
     assert hashes(pipeline, [[each] for each in reversed(days)]) == expected
+
+
+def test_an_equal_hash_does_not_make_another_identity_last(
+    *,
+    new_pipeline: Callable[[RuleBooks], Pipeline],
+    limited: RuleBooks,
+    usage: Callable[..., LogRecord],
+    correction: Callable[..., LogRecord],
+    registered: Callable[..., list[LogRecord]],
+    receive: Callable[..., None],
+    rows: Callable[..., list[tuple[Any, ...]]],
+) -> None:
+    """Hashes say where to look; which identities never expire is decided on exact keys, as everything else is."""
+
+    def colliding(record: LogRecord, **fields: int) -> LogRecord:
+        return msgspec.structs.replace(record, **fields)
+
+    pipeline = new_pipeline(limited)
+    log = [
+        *((noon(0), record) for record in registered()),
+        (noon(0), colliding(usage("y", noon(0)), key_hash=42)),  # 3
+        (noon(1), colliding(usage("x", noon(1)), key_hash=42)),  # 4
+        (noon(1), colliding(correction("void-x", "x", noon(1)), corrects_key_hash=42)),  # 5
+        (noon(20), colliding(usage("y", noon(20)), key_hash=42)),  # 6: forgotten, though x is not
+        (noon(21), colliding(correction("void-y", "y", noon(21)), corrects_key_hash=42)),  # 7
+    ]
+    receive(pipeline, log)
+    days = [day(number) for number in (0, 1, 20, 21)]
+    separate_registry_changes(pipeline.workshop, days)
+    validate(pipeline.workshop, days)
+    identify(pipeline.workshop, days)
+    assert rows(pipeline, "SELECT queue_offset FROM unique_usage_events ORDER BY ALL") == [(3,), (4,), (6,)]
+    query = "SELECT DISTINCT id, corrected_queue_offset FROM usage_corrections ORDER BY id"
+    assert rows(pipeline, query) == [("void-x", 4), ("void-y", 6)]

@@ -2,27 +2,27 @@
 -- windows: how far back each of these days looks; lasting_keys: the identities that never expire.
 WITH known AS (
     SELECT
-        v.receipt_day, v.queue_offset, v.kind, v.source, v.id, v.customer_id, v.project_id, k.key_hash, k.payload_digest
+        v.receipt_day, v.queue_offset, v.kind, v.source, v.id, v.customer_id, v.project_id, k.payload_digest
     FROM repeated_keys AS k
     INNER JOIN repeated_records AS v ON k.queue_offset = v.queue_offset
 ),
 
 days AS (
-    SELECT source, id, key_hash, receipt_day, min(queue_offset) AS first_offset
+    SELECT source, id, receipt_day, min(queue_offset) AS first_offset
     FROM known
-    GROUP BY source, id, key_hash, receipt_day
+    GROUP BY source, id, receipt_day
 ),
 
 counted AS (
     SELECT d.source, d.id, d.receipt_day, min(e.first_offset) AS counted_queue_offset
     FROM days AS d
     INNER JOIN windows AS w ON d.receipt_day = w.receipt_day
-    LEFT JOIN lasting_keys AS l ON d.key_hash = l.key_hash AND d.receipt_day >= l.since
+    LEFT JOIN lasting_keys AS l ON d.source = l.source AND d.id = l.id AND d.receipt_day >= l.since
     INNER JOIN days AS e
         ON d.source = e.source
         AND d.id = e.id
         AND e.receipt_day <= d.receipt_day
-        AND (e.receipt_day >= w.oldest_day OR l.key_hash IS NOT NULL)
+        AND (e.receipt_day >= w.oldest_day OR l.since IS NOT NULL)
     GROUP BY d.source, d.id, d.receipt_day
 )
 
