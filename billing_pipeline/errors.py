@@ -99,6 +99,27 @@ class QuantityOverflowError(BillingError):
         )
 
 
+class LandingChainError(LakeError):
+    """The raw table is not what was recorded of it. Caught by nobody: nothing is landed behind a doubtful log."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{reason}; nothing is landed behind it. `billing verify` says more. Restore lake and control database "
+            "from one backup, or remove the lake whole and land it anew from the queue (docs/operations.md, Backup)"
+        )
+
+
+class EngineReadError(LakeError):
+    """A data file is missing or damaged. Caught by `billing verify`, which goes on with its next check."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"a data file of the lake cannot be read ({reason}); restore it from a backup, or make its partition again"
+        )
+
+
 class DocumentFault:
     """One fault of a document people write (rule book, registry seed): where it is and what to do."""
 

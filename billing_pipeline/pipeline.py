@@ -92,7 +92,7 @@ class Pipeline:
 
     def lander(self, queue: SqliteQueue) -> Lander:
         """What brings the queue into the lake."""
-        return Lander(queue, self.lake, self.engine, self.calendar)
+        return Lander(queue, self.lake, self.engine, self.calendar, self.control)
 
     def check_rules(self) -> dict[str, str]:
         """The rule books that have been used before, hash by version; all are as they were.

@@ -146,7 +146,7 @@ def no_conflicts(context: dg.AssetCheckExecutionContext, pipeline: PipelineResou
 )
 def raw_append_only(pipeline: PipelineResource) -> dg.AssetCheckResult:
     """Stop where a snapshot of the raw table did anything but append."""
-    operations = pipeline.open().lake.operations(RAW_USAGE_EVENTS)
+    operations = [each.operation for each in pipeline.open().lake.snapshots(RAW_USAGE_EVENTS)]
     other = [operation for operation in operations if operation != "append"]
     return dg.AssetCheckResult(
         passed=not other,
