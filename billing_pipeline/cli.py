@@ -91,6 +91,20 @@ def close(through: datetime) -> None:
     run_close(_pipeline(), through.date())
 
 
+@billing.command()
+@click.option("--from", "first", type=DAY, help="First day to look at; default: the first there is.")
+@click.option("--to", "last", type=DAY, help="Last day to look at; default: the last there is.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def verify(first: datetime | None, last: datetime | None, as_json: bool) -> None:
+    """Prove the stored numbers: raw only grew, every recorded hash reproduces, nothing is lost; status 1 if not."""
+    from billing_pipeline.audit.report import DayRange
+    from billing_pipeline.terminal.verify_report import run_verify
+
+    days = DayRange(first.date() if first else None, last.date() if last else None)
+    if not run_verify(_pipeline(), days, as_json=as_json):
+        sys.exit(1)
+
+
 @billing.group()
 def invoice() -> None:
     """Invoices."""

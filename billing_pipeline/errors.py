@@ -110,13 +110,14 @@ class LandingChainError(LakeError):
         )
 
 
-class EngineReadError(LakeError):
-    """A data file is missing or damaged. Caught by `billing verify`, which goes on with its next check."""
+class EngineFileError(LakeError):
+    """A file is missing or damaged. Caught by `billing verify`, which goes on with its next check."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(
-            f"a data file of the lake cannot be read ({reason}); restore it from a backup, or make its partition again"
+            f"a file cannot be read ({reason}); if it is one of the lake's, restore it from a backup, or make its "
+            "partition again"
         )
 
 

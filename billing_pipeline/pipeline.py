@@ -157,10 +157,9 @@ class Pipeline:
 
     def closed_days(self, table_name: str) -> set[date]:
         """The days whose partition of a table was made after the day had closed, so that it can no longer change."""
-        from billing_pipeline.control.partition_records import latest
+        from billing_pipeline.control.partition_records import closed_days
 
-        records = latest(self.control, table_name).items()
-        return {date.fromisoformat(key[:10]) for key, found in records if found.closed}
+        return closed_days(self.control, table_name)
 
 
 def rule_books_in(folder: Path) -> RuleBooks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from billing_pipeline.errors import EngineOverflowError
+from billing_pipeline.errors import EngineFileError, EngineOverflowError
 from billing_pipeline.lake.engine import WrittenFile
 from billing_pipeline.schemas.table import Column, Table
 
@@ -116,6 +116,10 @@ class DuckDBSession:
             return self._connection.execute(statement)
         except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
             raise EngineOverflowError(str(error).partition("\n")[0]) from error
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            if ".parquet" in str(error):
+                raise EngineFileError(str(error).partition("\n")[0]) from error
+            raise
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """See `Session.rows`."""
