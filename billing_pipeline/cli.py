@@ -105,6 +105,22 @@ def verify(first: datetime | None, last: datetime | None, as_json: bool) -> None
         sys.exit(1)
 
 
+@billing.command()
+@click.argument("day", type=DAY)
+@click.option("--rule-version", "version", help="Compare only the rollups of this rule version.")
+@click.option("--rows", default=20, show_default=True, help="Differing rows listed of each partition.")
+@click.option(
+    "--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep what was computed in this folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def replay(day: datetime, version: str | None, rows: int, keep: Path | None, as_json: bool) -> None:
+    """Compute the closed DAY again from the log, beside what was billed; status 1 where a row differs."""
+    from billing_pipeline.terminal.replay_report import run_replay
+
+    if not run_replay(_pipeline(), day.date(), version, keep, rows, as_json=as_json):
+        sys.exit(1)
+
+
 @billing.group()
 def invoice() -> None:
     """Invoices."""

@@ -283,6 +283,10 @@ class QueryError(BillingError):
     """A query cannot be run over the tables. Caught by nobody but the command."""
 
 
+class ReplayRefusedError(BillingError):
+    """A day cannot be replayed as asked. Caught by nobody but the command; nothing was computed."""
+
+
 class NoInvoiceError(BillingError):
     """There is no invoice of that customer and period. Caught by nobody but the command."""
 

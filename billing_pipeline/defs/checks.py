@@ -9,6 +9,7 @@ from datetime import date
 import dagster as dg
 
 from billing_pipeline.audit.conservation import line_faults, open_days, record_faults
+from billing_pipeline.audit.recorded_hashes import reproduced_hashes
 from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, days_in_tags, version_in_tags
@@ -78,6 +79,28 @@ def _conservation_check(asset: str, name: str, description: str, faults: Faults)
         days = checked_days(context, billing, table)
         found = faults(billing.workshop, days, version_in_tags(context.run.tags)) if days else []
         return verdict(found, days, dg.AssetCheckSeverity.ERROR)
+
+    return check
+
+
+def _reproduction_check(table: Table) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table.name,
+        name="recorded_hash_reproduces",
+        description="The content hash recorded of each partition comes out of the lake's files again.",
+        blocking=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
+        billing = pipeline.open()
+        days, version = checked_days(context, billing, table), version_in_tags(context.run.tags)
+        chosen = set(days)
+        found = reproduced_hashes(
+            billing.workshop,
+            billing.control,
+            table,
+            lambda key: key.day in chosen and version in (None, key.rule_version),
+        )
+        return verdict(found.faults, days, dg.AssetCheckSeverity.ERROR)
 
     return check
 
@@ -156,6 +179,8 @@ def raw_append_only(pipeline: PipelineResource) -> dg.AssetCheckResult:
 
 
 schema_checks = [_schema_check(table) for table in TABLES]
+# Of the tables whose rows are hashed: small ones, that decide amounts. `billing verify` looks at all.
+reproduction_checks = [_reproduction_check(table) for table in TABLES if table.hash_rows]
 conservation_checks = [
     _conservation_check(
         "unique_usage_events",

@@ -61,6 +61,10 @@ class Lake:
         self.root = root
         self._catalog: Catalog | None = None
 
+    def has(self, table: Table) -> bool:
+        """Whether the table is there; to ask does not make it."""
+        return self._open().table_exists(f"{NAMESPACE}.{table.name}")
+
     def files(self, table: Table, days: Iterable[date] | None = None) -> list[DataFile]:
         """The files of the current snapshot, sorted by partition and path; of some days only where they are given.
 
