@@ -121,6 +121,31 @@ def replay(day: datetime, version: str | None, rows: int, keep: Path | None, as_
         sys.exit(1)
 
 
+@billing.command()
+@click.option("--event", nargs=2, metavar="SOURCE ID", help="The way of one event to its invoice lines.")
+@click.option("--session", metavar="ID", help="An agent run as a tree, with quantities and cost.")
+@click.option("--line", metavar="LINE_ID", help="An invoice line back to its rollups and events.")
+@click.option(
+    "--all", "every_event", is_flag=True, help="List all events of a line, not just the first ones."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a tree.")
+def trace(
+    event: tuple[str, str] | None, session: str | None, line: str | None, every_event: bool, as_json: bool
+) -> None:
+    """Follow an event, an agent session or an invoice line through every table, with offsets and files as evidence."""
+    if sum(each is not None for each in (event, session, line)) != 1:
+        raise click.UsageError("give exactly one of --event SOURCE ID, --session ID and --line LINE_ID")
+    from billing_pipeline.terminal import trace_report
+
+    pipeline = _pipeline()
+    if event is not None:
+        trace_report.show_event(pipeline, *event, as_json=as_json)
+    elif session is not None:
+        trace_report.show_session(pipeline, session, as_json=as_json)
+    elif line is not None:
+        trace_report.show_line(pipeline, line, every_event=every_event, as_json=as_json)
+
+
 @billing.group()
 def invoice() -> None:
     """Invoices."""

@@ -287,6 +287,10 @@ class ReplayRefusedError(BillingError):
     """A day cannot be replayed as asked. Caught by nobody but the command; nothing was computed."""
 
 
+class TraceNotFoundError(BillingError):
+    """There is no such event, session or line to follow. Caught by nobody but the command."""
+
+
 class NoInvoiceError(BillingError):
     """There is no invoice of that customer and period. Caught by nobody but the command."""
 
