@@ -98,3 +98,45 @@ def test_replay_of_a_day_that_is_not_closed_is_an_error(command: Callable[..., R
     done = command("replay", "2026-11-20")
     assert done.exit_code == 1
     assert "close it with `billing close --through 2026-11-20`" in str(done.exception)
+
+
+def test_trace_shows_the_way_of_an_event(command: Callable[..., Result]) -> None:
+    """With what counted instead, and with offsets and files."""
+    done = command("trace", "--event", "app", "a")
+    assert done.exit_code == 0, done.output
+    assert "conflict of offset 6, which counted" in done.stdout
+    assert "support fix, void: applied (metering_error)" in done.stdout
+    assert "snapshot" in done.stdout
+    document = json.loads(command("trace", "--event", "app", "a", "--json").stdout)
+    assert [each["outcome"]["name"] for each in document["records"]] == ["counted", "duplicate", "conflict"]
+    assert document["parts"][0]["meterings"][0]["lines"][0]["amount_minor"]
+
+
+def test_trace_shows_a_session_as_a_tree(command: Callable[..., Result]) -> None:
+    done = command("trace", "--session", "run-1")
+    assert done.exit_code == 0, done.output
+    assert "session run-1: 6 events" in done.stdout
+    assert "sub.tool tool_call at offset" in done.stdout
+    assert "9.042 USD" in done.stdout
+    document = json.loads(command("trace", "--session", "run-1", "--json").stdout)
+    assert document["totals"]["amounts"] == {"usd": "9.042"}
+
+
+def test_trace_shows_what_a_line_rests_on(command: Callable[..., Result]) -> None:
+    event = json.loads(command("trace", "--event", "app", "late", "--json").stdout)
+    line_id = event["parts"][0]["meterings"][0]["lines"][0]["line_id"]
+    done = command("trace", "--line", line_id)
+    assert done.exit_code == 0, done.output
+    assert "the evidence comes to the line's quantity" in done.stdout
+    document = json.loads(command("trace", "--line", line_id, "--all", "--json").stdout)
+    assert document["adds_up"] is True
+    assert document["event_rows"] == len(document["events"]) == 4
+
+
+@pytest.mark.parametrize("arguments", [[], ["--session", "a", "--line", "b"]])
+def test_trace_wants_exactly_one_thing_to_follow(
+    command: Callable[..., Result], arguments: list[str]
+) -> None:
+    done = command("trace", *arguments)
+    assert done.exit_code == 2
+    assert "give exactly one of --event SOURCE ID, --session ID and --line LINE_ID" in done.output
