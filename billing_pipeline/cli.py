@@ -83,6 +83,19 @@ def queue_advance(instant: str) -> None:
 
 
 @billing.command()
+@click.option("--reason", required=True, help="Code of the rejection, or outcome of a refused correction.")
+@click.option("--day", type=DAY, help="Only what was received on this receipt day.")
+@click.option("--limit", type=click.IntRange(min=1), help="Send at most so many, the oldest first.")
+@click.option("--dry-run", is_flag=True, help="Count only; nothing is sent.")
+def requeue(reason: str, day: datetime | None, limit: int | None, dry_run: bool) -> None:
+    """Send refused records again, once each, after the cause was mended."""
+    from billing_pipeline.ingest.requeuing import RequeueRequest
+    from billing_pipeline.terminal.requeue_report import run_requeue
+
+    run_requeue(_pipeline(), RequeueRequest(reason, day.date() if day else None, limit, dry_run))
+
+
+@billing.command()
 @click.option("--through", required=True, type=DAY, help="Last day to close.")
 def close(through: datetime) -> None:
     """Make every partition up to a day, headless: land, meter, rate, invoice, push."""

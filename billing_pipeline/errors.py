@@ -3,7 +3,7 @@
 `billing` catches `BillingError` at the top and prints it without a traceback; Dagster shows it on the failed step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 
@@ -309,4 +309,17 @@ class RuleBookTooLateError(BillingError):
         super().__init__(
             f"rule book {version} starts at {effective_from:%Y-%m-%dT%H:%M:%SZ}, but all days through {closed_through} "
             "are closed; let it start at or after the end of that day"
+        )
+
+
+class RequeueCodeError(BillingError):
+    """Records refused by an unknown code were to be sent again. Caught by nobody but the command."""
+
+    def __init__(self, reason: str, counts: Mapping[str, int]) -> None:
+        self.reason = reason
+        self.counts = dict(counts)
+        there = ", ".join(f"{code} ({count:,})" for code, count in self.counts.items())
+        super().__init__(
+            f"no record was refused as {reason!r}, and there is no such code; "
+            + (f"refused were: {there}" if there else "no record was refused at all")
         )

@@ -68,6 +68,11 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     fault_value: str | None = None
     fault_message: str | None = None
 
+    first_received_at: int | None = None
+    """Of a record that is sent again: when its bytes were received for the first time."""
+    requeued_offset: int | None = None
+    """Of a record that is sent again: the offset of the refused record it stands for."""
+
 
 class PayloadFields(TypedDict, total=False):
     """The one of the two fields that keeps the bytes."""

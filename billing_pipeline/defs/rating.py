@@ -17,6 +17,7 @@ UPSTREAM: list[dg.AssetDep | str] = [
     dg.AssetDep("usage_rollups", partition_mapping=OF_POSTING_DAY),
     "unmetered_usage",
     "registry_changes",
+    "duplicate_usage_events",
 ]
 
 

@@ -1,6 +1,6 @@
 """How a table of the lake looks in Dagster: its spec, and what every materialization tells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -17,12 +17,8 @@ def spec(
     table: Table, partitions: dg.PartitionsDefinition[str], deps: Sequence[dg.AssetDep | str] | None = None
 ) -> dg.AssetSpec:
     """The asset of a table: group by stage, description, column schema and column lineage."""
-    lineage = {
-        column: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=name) for asset, name in sources]
-        for column, sources in column_lineage(table).items()
-        if sources
-    }
-    metadata: dict[str, dg.TableSchema | dg.TableColumnLineage | str] = {
+    lineage = column_lineage(table)
+    metadata: dict[str, dg.TableSchema | dg.TableColumnLineage | dg.MetadataValue | str] = {
         "dagster/column_schema": dg.TableSchema(
             [
                 dg.TableColumn(
@@ -37,8 +33,12 @@ def spec(
         "dagster/table_name": f"billing.{table.name}",
         "partitioned by": ", ".join(table.partition_by),
     }
-    if lineage:
-        metadata["dagster/column_lineage"] = dg.TableColumnLineage(lineage)
+    if table.upstream:
+        metadata["dagster/column_lineage"] = dg.TableColumnLineage(
+            {column: [_dep(*source) for source in sources] for column, sources in lineage.items() if sources}
+        )
+        # The open-source UI keeps that for tools and does not draw it: the same, to be read.
+        metadata["column lineage"] = dg.MetadataValue.md(_lineage_text(lineage))
     return dg.AssetSpec(
         table.name,
         deps=list(table.upstream) if deps is None else deps,
@@ -50,6 +50,18 @@ def spec(
         metadata=metadata,
         partitions_def=partitions,
     )
+
+
+def _dep(table: str, column: str) -> dg.TableColumnDep:
+    return dg.TableColumnDep(asset_key=dg.AssetKey(table), column_name=column)
+
+
+def _lineage_text(lineage: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    rows = [
+        f"| {column} | {', '.join(f'{table}.{name}' for table, name in sources) or 'rules and texts'} |"
+        for column, sources in lineage.items()
+    ]
+    return "\n".join(["| column | made of |", "|---|---|", *rows])
 
 
 def report(

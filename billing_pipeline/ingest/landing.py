@@ -31,7 +31,7 @@ from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.metering.calendar import Calendar, days_between
 from billing_pipeline.schemas.columns import CONTROL, PARSED
 from billing_pipeline.schemas.table import Column, ColumnType
-from billing_pipeline.schemas.tables import FAULT, RAW_USAGE_EVENTS
+from billing_pipeline.schemas.tables import FAULT, RAW_USAGE_EVENTS, REQUEUED
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine as ControlDatabase
@@ -65,7 +65,10 @@ _LINE_COLUMNS = {
     "kind": "VARCHAR",
     "payload": "VARCHAR",
     "payload_base64": "VARCHAR",
-    **{column.name: _LINE_TYPES.get(column.type, str(column.type)) for column in (*PARSED, *CONTROL, *FAULT)},
+    **{
+        column.name: _LINE_TYPES.get(column.type, str(column.type))
+        for column in (*REQUEUED, *PARSED, *CONTROL, *FAULT)
+    },
 }
 
 

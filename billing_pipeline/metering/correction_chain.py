@@ -1,6 +1,6 @@
 """Corrections in the order of the log: which event each refers to, whether it counts, and what it books. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -110,6 +110,7 @@ class CorrectionChain:
         records: all valid records of these identities, of every day up to the last one that is judged.
         window: how many days back an identity is looked up by a record of a receipt day; None without limit.
         known: what a correction at an offset may move an event of a rule version to.
+        requeued: identities that were sent again, each since when: they never expire from then on.
     """
 
     def __init__(
@@ -117,11 +118,13 @@ class CorrectionChain:
         records: Iterable[ChainRecord],
         window: Callable[[date], int | None],
         known: Callable[[int, str], Known],
+        requeued: Mapping[Identity, date] | None = None,
     ) -> None:
         self._by_identity: dict[Identity, list[ChainRecord]] = {}
         self._by_target: dict[Identity, list[ChainRecord]] = {}
         self._window = window
         self._known = known
+        self._requeued = requeued or {}
         for record in sorted(records, key=lambda each: each.queue_offset):
             self._by_identity.setdefault(record.identity, []).append(record)
             if record.kind == "correction":
@@ -183,7 +186,7 @@ class CorrectionChain:
         records = self._by_identity.get(identity, [])
         named = [each.receipt_day for each in self._by_target.get(identity, [])]
         named += [each.receipt_day for each in records if each.kind == "correction"]
-        lasting_since = min(named, default=date.max)
+        lasting_since = min(*named, self._requeued.get(identity, date.max), date.max)
         for position, record in enumerate(records):
             if record.queue_offset >= before_offset:
                 return

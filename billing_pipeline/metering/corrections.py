@@ -5,12 +5,13 @@ from datetime import date
 from typing import Any
 
 from billing_pipeline.lake.engine import Session
-from billing_pipeline.metering.correction_chain import ChainRecord, CorrectionChain, Judged
+from billing_pipeline.metering.correction_chain import ChainRecord, CorrectionChain, Identity, Judged
 from billing_pipeline.metering.effective import EffectiveState, Known
 from billing_pipeline.metering.registry_relations import registry_as_known
 from billing_pipeline.metering.stage import SQL, Workshop, scan
 from billing_pipeline.schemas.table import Column, ColumnType
 from billing_pipeline.schemas.tables import (
+    RAW_USAGE_EVENTS,
     USAGE_CORRECTION_KEYS,
     USAGE_CORRECTIONS,
     USAGE_EVENT_KEYS,
@@ -37,7 +38,8 @@ def apply_corrections(workshop: Workshop, session: Session, days: Sequence[date]
         session.scan("all_correction_keys", USAGE_CORRECTION_KEYS, [file.path for file in keys])
         records = _chain_records(workshop, session, last)
         known = _known(workshop, session, last)
-        verdicts = CorrectionChain(records, workshop.calendar.dedup_window_days, known).judge(days)
+        requeued = _requeued(workshop, session, last)
+        verdicts = CorrectionChain(records, workshop.calendar.dedup_window_days, known, requeued).judge(days)
         rows = [row for judged in verdicts.judged for row in _rows(judged)]
         repeats = [
             (offset, applied and applied.queue_offset, applied and applied.receipt_day)
@@ -60,6 +62,17 @@ def _chain_records(workshop: Workshop, session: Session, last: date) -> list[Cha
     )
     rows: Iterator[tuple[Any, ...]] = (row for chunk in session.chunks(query) for row in chunk)
     return [ChainRecord(*row) for row in rows]
+
+
+def _requeued(workshop: Workshop, session: Session, last: date) -> dict[Identity, date]:
+    """Since when identities have been sent again: of use only where others expire."""
+    files = [file for file in workshop.lake.files(RAW_USAGE_EVENTS) if file.key.day <= last]
+    if all(workshop.calendar.dedup_window_days(file.key.day) is None for file in files):
+        return {}
+    session.scan("raw", RAW_USAGE_EVENTS, [file.path for file in files])
+    session.define("requeued", SQL / "requeued.sql")
+    rows = session.rows("SELECT source, id, since FROM requeued")
+    return {(str(source), str(name)): since for source, name, since in rows if isinstance(since, date)}
 
 
 def _known(workshop: Workshop, session: Session, last: date) -> Callable[[int, str], Known]:

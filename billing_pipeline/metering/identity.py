@@ -2,7 +2,7 @@
 
 Hashes of keys say where to look; exact keys decide. History is read through its key files alone, but for the few
 records whose hash was seen before. A dedup window limits how far back they are read, except for identities that never
-expire: those of corrections and of what they correct.
+expire: those of corrections, of what they correct, and of records that were sent again.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from billing_pipeline.metering.stage import SQL, Draft, StageResult, Workshop, f
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
 from billing_pipeline.schemas.tables import (
     DUPLICATE_USAGE_EVENTS,
+    RAW_USAGE_EVENTS,
     REGISTRY_CHANGES,
     UNIQUE_USAGE_EVENTS,
     USAGE_CORRECTION_KEYS,
@@ -32,7 +33,7 @@ def identify(workshop: Workshop, days: Sequence[date]) -> StageResult:
     """Make the partitions of unique events, duplicates and corrections of some receipt days."""
     tables = (UNIQUE_USAGE_EVENTS, DUPLICATE_USAGE_EVENTS, USAGE_CORRECTIONS)
     unique, duplicate, corrections = (Draft(workshop, table) for table in tables)
-    inputs = (VALID_USAGE_EVENTS, USAGE_EVENT_KEYS, USAGE_CORRECTION_KEYS, REGISTRY_CHANGES)
+    inputs = (RAW_USAGE_EVENTS, VALID_USAGE_EVENTS, USAGE_EVENT_KEYS, USAGE_CORRECTION_KEYS, REGISTRY_CHANGES)
     read = {table.name: workshop.lake.snapshot(table) for table in inputs}
     with workshop.engine.session() as session:
         _find_redelivered(workshop, session, days)
@@ -64,12 +65,11 @@ def _find_redelivered(workshop: Workshop, session: Session, days: Sequence[date]
         USAGE_EVENT_KEYS,
         [file.path for file in keys if file.key.day >= oldest and file.key.day not in chosen],
     )
-    # Only where something has expired does it matter what never does.
-    limited = bool(older)
-    lasting = [
-        f.path for f in workshop.lake.files(USAGE_CORRECTION_KEYS) if limited and f.key.day <= max(days)
-    ]
-    session.scan("correction_keys", USAGE_CORRECTION_KEYS, lasting)
+    # Only where identities expire does it matter which never do.
+    expire = any(since > date.min for _, since in windows)
+    for name, table in (("correction_keys", USAGE_CORRECTION_KEYS), ("raw", RAW_USAGE_EVENTS)):
+        lasting = [f.path for f in workshop.lake.files(table) if expire and f.key.day <= max(days)]
+        session.scan(name, table, lasting)
     session.keep("lasting_keys", SQL / "lasting_keys.sql")
     session.keep("lasting_repeats", SQL / "lasting_repeats.sql")
     ((repeats,),) = session.rows("SELECT count(*) FROM lasting_repeats")

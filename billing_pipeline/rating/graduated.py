@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.money import EXACT, grouped, plain
+from billing_pipeline.rating.money import EXACT, grouped, negated, plain
 from billing_pipeline.rating.price import NoPrice, Part, Priced, Segment
 from billing_pipeline.rating.terms import Terms, read_tier_by
 from billing_pipeline.rating.unit_price import UnitPrice, read_per, read_price
@@ -64,6 +64,9 @@ class Graduated:
         )
 
     def _between(self, before: Decimal, after: Decimal) -> Priced:
+        if after < before:
+            amount, given_back = self._between(after, before)
+            return Priced(negated(amount), tuple(_negative(part) for part in given_back))
         total = _ZERO
         parts: list[Part] = []
         for tier in self.tiers:
@@ -79,6 +82,16 @@ class Graduated:
             parts.append(Part(tier.text, quantity, tier.unit_price.text, fee, amount))
             total = EXACT.add(total, amount)
         return Priced(total, tuple(parts))
+
+
+def _negative(part: Part) -> Part:
+    return Part(
+        part.tier,
+        EXACT.minus(part.quantity),
+        part.unit_price,
+        EXACT.minus(part.flat_fee),
+        negated(part.amount),
+    )
 
 
 def read(field: Field, terms: Terms) -> Graduated:

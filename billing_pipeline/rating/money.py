@@ -129,3 +129,8 @@ def format_minor(amount_minor: int, currency: str) -> str:
     sign = "-" if amount_minor < 0 else ""
     point = f".{fraction:0{exponent}d}" if exponent else ""
     return f"{sign}{whole:,}{point} {currency.upper()}"
+
+
+def negated(amount: Decimal | Fraction) -> Decimal | Fraction:
+    """The amount with the other sign, to the last digit (a bare `-` would round to the ambient context)."""
+    return EXACT.minus(amount) if isinstance(amount, Decimal) else -amount

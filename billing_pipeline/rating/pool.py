@@ -53,6 +53,8 @@ class _Terms(NamedTuple):
     book: RuleBook | None = None
     currency: str = ""
     charges: tuple[Charge, ...] = ()
+    is_additive: bool = True
+    """Otherwise what falls within a day under a later version is its negative change; nothing is missing."""
     fault: UnpricedReason | None = None
 
 
@@ -75,7 +77,7 @@ class Pools:
             terms = self._terms[wanted] = _terms(self._books, *wanted)
         if terms.book is None:
             return terms.fault
-        if line.quantity < 0:
+        if line.quantity < 0 and terms.is_additive:
             return "negative_quantity"
         for charge in terms.charges:
             self._pool(line, charge, terms.book, terms.currency).lines.append(line)
@@ -107,4 +109,5 @@ def _terms(books: RuleBooks, version: str, plan_name: str, meter: str) -> _Terms
     charges = plan.charges_by_meter.get(meter, ())
     if not charges and meter not in plan.not_charged:
         return _Terms(fault="no_charge_for_meter")
-    return _Terms(book, plan.currency, charges)
+    measured = book.meters.get(meter)
+    return _Terms(book, plan.currency, charges, measured is None or measured.is_additive)

@@ -6,6 +6,7 @@ from billing_pipeline.schemas.columns import (
     BYTES,
     CONTROL,
     DAY,
+    INSTANT,
     METERED,
     PARSED,
     PART,
@@ -25,6 +26,21 @@ FAULT = (
     Column("fault_value", TEXT, "Its value.", nullable=True),
     Column("fault_message", TEXT, "All faults, and what to do.", nullable=True),
 )
+REQUEUED = (
+    Column(
+        "first_received_at",
+        INSTANT,
+        "Of a requeued record: when its bytes were received first; it is too late only if that was.",
+        nullable=True,
+    ),
+    Column(
+        "requeued_offset",
+        WHOLE,
+        "Of a requeued record: the offset of the refused record that it sends again; each is sent again once.",
+        nullable=True,
+        at_least=0,
+    ),
+)
 KINDS = ("usage", "correction", "control", "invalid")
 
 RAW_USAGE_EVENTS = Table(
@@ -35,6 +51,7 @@ RAW_USAGE_EVENTS = Table(
     columns=(
         *RECEIPT,
         Column("producer", TEXT, "Who handed the record in."),
+        *REQUEUED,
         Column("kind", TEXT, "usage, correction, control or invalid.", one_of=KINDS),
         *PARSED,
         *CONTROL,

@@ -89,6 +89,14 @@ def test_parts_name_tier_quantity_price_and_fee() -> None:
     ]
 
 
+def test_a_stretch_that_goes_back_gives_back_what_it_cost() -> None:
+    """A level that falls under a later version: the units, and the fee of the tier that is left again."""
+    assert amounts(PRICE, 12, "-2", "-1") == [Decimal(-108), Decimal(-5)]
+    (answer,) = PRICE.rate(Segment(Decimal(12), ZERO, [Row(Decimal(-3))]))
+    assert isinstance(answer, Priced)
+    assert sum_exact(part.quantity for part in answer.parts) == Decimal(-3)
+
+
 QUANTITIES = st.lists(st.decimals(min_value=0, max_value=10**12, places=9), min_size=1, max_size=8)
 PRICES = st.decimals(min_value=0, max_value=1000, places=6)
 

@@ -228,3 +228,32 @@ def test_charges_carry_the_whole_quantity_and_their_parts_the_whole_amount(
         parts = json.loads(charge.tiers)
         assert sum_exact(Decimal(part["amount"]) for part in parts) == charge.amount
         assert abs(charge.amount * 100 - charge.amount_minor) <= Decimal("0.5")
+
+
+def test_a_level_that_falls_within_a_day_under_a_later_version_is_a_negative_line() -> None:
+    """3 in the morning at 1.00, then 1 in the afternoon at 2.00: 3.00 less 2 of them at the new price."""
+    levels = {"levels": Meter("levels", "gb", "latest")}
+    books = RuleBooks(
+        tuple(
+            RuleBook(
+                version,
+                datetime(2026, 10, 1, hour, tzinfo=UTC),
+                "0" * 64,
+                frozenset({"gb"}),
+                levels,
+                {
+                    "basic": Plan(
+                        "basic", "usd", (Charge("levels", "levels", PerUnit(flat=UnitPrice(Decimal(each)))),)
+                    )
+                },
+            )
+            for version, hour, each in (("v1", 0, 1), ("v2", 12, 2))
+        )
+    )
+    quantities = [
+        MeteredQuantity("acme", "p", "levels", "gb", "{}", OCTOBER, version, Decimal(quantity), 1)
+        for version, quantity in (("v1", 3), ("v2", -2))
+    ]
+    rated = rate_period("acme", OCTOBER, quantities, books, lambda _day: "basic")
+    assert rated.unpriced == ()
+    assert [charge.amount_minor for charge in rated.charges] == [300, -400]

@@ -240,6 +240,46 @@ def test_a_dedup_window_that_just_suffices_is_taken(tmp_path: Path) -> None:
     assert load_rule_book(write(tmp_path, policy + BOOK)).close_policy.dedup_window_days == 6
 
 
+def test_a_dedup_window_also_covers_what_may_still_come_of_days_under_earlier_versions(
+    tmp_path: Path,
+) -> None:
+    """The second version's own late window is short, but usage under the first one comes up to 30 days late."""
+    write(tmp_path, "close_policy: {late_window_days: 30}\n" + BOOK, "1.yaml")
+    later = BOOK.replace('version: "1"', 'version: "2"').replace("2026-01-01", "2026-02-01")
+    policy = "close_policy: {{grace_minutes: 0, late_window_days: 3, dedup_window_days: {}}}\n"
+    write(tmp_path, policy.format(31) + later, "2.yaml")
+    with pytest.raises(
+        DocumentError, match=r"2.yaml:1: close_policy.dedup_window_days: 31 .* give at least 32"
+    ):
+        load_rule_books(tmp_path)
+    write(tmp_path, policy.format(32) + later, "2.yaml")
+    assert len(load_rule_books(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("distinct", ["user_id", "session_id", "correlation_id", "dimensions.model"])
+def test_a_unique_count_says_what_it_counts_the_values_of(tmp_path: Path, distinct: str) -> None:
+    """A field of the event, or one of its dimensions."""
+    counting = f"calls: {{unit: call, aggregation: unique_count, distinct: {distinct}}}"
+    text = BOOK.replace("calls: {unit: call, aggregation: count}", counting)
+    assert load_rule_book(write(tmp_path, text)).meters["calls"].distinct == distinct
+
+
+@pytest.mark.parametrize(
+    ("meter", "fault"),
+    [
+        ("{unit: call, aggregation: unique_count}", "counts the values of what? Add `distinct`"),
+        ("{unit: call, aggregation: unique_count, distinct: model}", "no dimensions.NAME"),
+        ("{unit: call, aggregation: unique_count, distinct: dimensions.}", "no dimensions.NAME"),
+        ("{unit: call, aggregation: max, distinct: user_id}", "max has no use for it"),
+        ("{unit: call, aggregation: average}", "unknown 'average'"),
+    ],
+)
+def test_a_meter_that_cannot_count_is_refused(tmp_path: Path, meter: str, fault: str) -> None:
+    """The fault says what is missing, or which words there are."""
+    (found,) = faults_of(tmp_path, ("{unit: call, aggregation: count}", meter))
+    assert fault in found
+
+
 def test_the_content_hash_ignores_how_a_book_is_written(tmp_path: Path) -> None:
     """Comments, quoting, key order and trailing zeros do not matter."""
     other = "# a comment\n" + BOOK.replace("1.10", '"1.1"').replace(

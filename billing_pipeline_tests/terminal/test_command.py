@@ -65,7 +65,7 @@ def test_help_is_there_at_once() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "heavy: []"
-    for command in ("import", "queue", "close", "invoice", "sql", "schema", "doctor", "demo"):
+    for command in ("import", "queue", "close", "requeue", "invoice", "sql", "schema", "doctor", "demo"):
         assert f"  {command} " in done.stdout
 
 

@@ -5,6 +5,8 @@ SELECT
     b.first_offset + r.batch_index AS queue_offset,
     make_timestamptz(coalesce(r.received_at, b.received_at)) AS received_at,
     b.producer,
+    make_timestamptz(r.first_received_at) AS first_received_at,
+    r.requeued_offset,
     r.kind,
     r.source,
     r.id,

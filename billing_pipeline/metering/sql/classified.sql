@@ -12,7 +12,7 @@ SELECT
         WHEN r.occurred_at > r.received_at + INTERVAL 5 MINUTE THEN 'future_time'
         WHEN r.kind = 'correction' THEN NULL
         WHEN c.rule_version IS NULL THEN 'no_rules_in_force'
-        WHEN r.received_at >= c.too_late_at THEN 'too_late'
+        WHEN coalesce(r.first_received_at, r.received_at) >= c.too_late_at THEN 'too_late'
         WHEN p.project_id IS NULL THEN 'unknown_project'
         WHEN r.occurred_at >= p.customer_closed_at THEN 'customer_closed'
         WHEN r.occurred_at >= p.project_closed_at THEN 'project_closed'
