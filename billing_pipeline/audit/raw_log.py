@@ -48,13 +48,15 @@ def landed_log(workshop: Workshop, control: "Engine") -> LandedLog:
     return LandedLog(tuple(landings), tuple(snapshots), unrecorded)
 
 
+def shape_checks(log: LandedLog, files: Sequence[DataFile]) -> list[Check]:
+    """Whether the table only grew, as far as snapshots, links and names say it: no file is read."""
+    return [_snapshots(log), _chain(log), _file_set(log, files)]
+
+
 def raw_checks(workshop: Workshop, control: "Engine", days: DayRange, told: Progress) -> Iterator[Check]:
     """The checks of the raw table. Chain and file set are looked at whole, bytes and offsets of the days."""
-    log = landed_log(workshop, control)
-    yield _snapshots(log)
-    yield _chain(log)
-    files = workshop.lake.files(RAW_USAGE_EVENTS)
-    yield _file_set(log, files)
+    log, files = landed_log(workshop, control), workshop.lake.files(RAW_USAGE_EVENTS)
+    yield from shape_checks(log, files)
     chosen = {Path(file.path).name for file in files if file.key.day in days}
     landings = [each for each in log.landings if any(file.name in chosen for file in each.files)]
     paths = {Path(file.path).name: file for file in files}

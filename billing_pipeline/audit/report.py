@@ -24,8 +24,13 @@ class Check:
         """Where the check itself cannot be made, that is its fault, and the others are made all the same."""
         try:
             yield
-        except (BillingError, OSError) as error:
+        except BillingError as error:
             self.faults.append(f"the check could not be made to its end: {error}")
+        except Exception as error:  # noqa: BLE001 - damaged files break readers in ways that nobody lists
+            told = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            self.faults.append(
+                f"the check could not be made to its end ({told}): look at the faults before it first"
+            )
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class LogRow(NamedTuple):
     receipt_day: date
     received_at: datetime
     producer: str
+    first_received_at: datetime | None
+    requeued_offset: int | None
     kind: str
     source: str | None
     id: str | None

@@ -116,8 +116,10 @@ class DuckDBSession:
             return self._connection.execute(statement)
         except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
             raise EngineOverflowError(str(error).partition("\n")[0]) from error
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            if ".parquet" in str(error):
+        except duckdb.Error as error:
+            # What the Parquet reader stumbles over in a damaged file has no class of its own.
+            is_of_file = isinstance(error, duckdb.IOException | duckdb.InvalidInputException)
+            if type(error) is duckdb.Error or (is_of_file and "parquet" in str(error).lower()):
                 raise EngineFileError(str(error).partition("\n")[0]) from error
             raise
 

@@ -91,11 +91,16 @@ def _record(each: TracedRecord) -> Text:
         words.append(f"of offset {outcome.counted_queue_offset:,}, which counted")
     if outcome.reason_code:
         words.append(f"({outcome.reason_code})")
+    again = (
+        ""
+        if record.requeued_offset is None
+        else f", sends offset {record.requeued_offset:,} again, first received {plain_value(record.first_received_at)}"
+    )
     return Text.assemble(
         f"offset {record.queue_offset:,}: ",
         (" ".join(words), "bold"),
         f", {record.kind} from {record.producer}, received {plain_value(record.received_at)} "
-        f"(receipt day {record.receipt_day}), correlation id {record.correlation_id or 'none'}",
+        f"(receipt day {record.receipt_day}), correlation id {record.correlation_id or 'none'}{again}",
     )
 
 

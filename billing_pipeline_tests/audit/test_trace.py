@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from billing_pipeline.audit.trace_bookings import BookedPart, LineRow
@@ -129,6 +130,30 @@ def test_a_rejected_event_is_told_with_field_value_and_what_to_do(company: Pipel
     )
     assert "mend the unit" in str(record.outcome.message)
     assert trace.parts == ()
+
+
+def test_a_record_that_was_sent_again_is_told_beside_the_refused_one(
+    *,
+    company: Pipeline,
+    receive: Callable[..., None],
+    usage: Callable[..., Any],
+    close: Callable[..., Any],
+    rows: Rows,
+) -> None:
+    """With the offset it sends again and its first receipt; it is the one that counts."""
+    ((refused, first),) = rows(
+        company, "SELECT queue_offset, epoch_us(received_at) FROM raw_usage_events WHERE id = 'page'"
+    )
+    mended = usage("page", "2026-10-20T12:00:00Z")
+    again = msgspec.structs.replace(mended, first_received_at=first, requeued_offset=refused)
+    receive(company, [("2026-11-02T12:00:00Z", again)])
+    close(company, [date(2026, 11, 2)])
+    trace = event(company, "page")
+    assert outcomes(trace) == ["rejected", "counted"]
+    assert trace.records[1].record.requeued_offset == refused
+    assert trace.records[1].record.first_received_at == trace.records[0].record.received_at
+    (part,) = trace.parts
+    assert part.booking.kind == "late"
 
 
 def test_what_is_not_billable_is_booked_and_taken_by_no_meter(company: Pipeline) -> None:

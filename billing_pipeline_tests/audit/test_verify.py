@@ -70,10 +70,12 @@ def test_a_raw_file_replaced_by_another_is_found(company: Pipeline) -> None:
     assert "hashes: raw_usage_events" in found
 
 
-def test_one_byte_of_a_raw_file_is_found(company: Pipeline) -> None:
+@pytest.mark.parametrize("place", [0.01, 0.5, 0.8, 0.999])
+def test_one_byte_of_a_raw_file_is_found(company: Pipeline, place: float) -> None:
+    """Wherever it is, and whether or not the file can still be read."""
     path = raw_file(company)
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[int(len(content) * place)] ^= 1
     path.write_bytes(content)
     assert str(path) in faults(company)["raw: bytes of files"][0]
 

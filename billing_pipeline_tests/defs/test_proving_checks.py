@@ -1,4 +1,4 @@
-"""The check that recorded hashes reproduce: green for what a close made, red once a file was changed."""
+"""The checks that prove what stands in the lake: green for what a close made, red once a file was changed."""
 
 from datetime import date
 from pathlib import Path
@@ -19,9 +19,12 @@ DAY = date(2024, 1, 30)
 KEY = dg.AssetCheckKey(dg.AssetKey(USAGE_ROLLUPS.name), "recorded_hash_reproduces")
 
 
-def evaluated(instance: "DagsterInstance") -> dg.AssetCheckEvaluation:
-    """Run the check by hand, as from the asset's page."""
-    job = defs().resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={KEY})
+APPEND_ONLY = dg.AssetCheckKey(dg.AssetKey("raw_usage_events"), "raw_append_only")
+
+
+def evaluated(instance: "DagsterInstance", key: dg.AssetCheckKey = KEY) -> dg.AssetCheckEvaluation:
+    """Run a check by hand, as from the asset's page."""
+    job = defs().resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={key})
     result = job.execute_in_process(instance=instance, raise_on_error=False)
     (evaluation,) = result.get_asset_check_evaluations()
     return evaluation
@@ -48,3 +51,11 @@ def test_it_is_green_until_a_file_is_changed_behind_the_pipelines_back(instance:
         f"usage_rollups {DAY}|2023-11-01 is recorded with content hash"
     )
     assert evaluated(instance).passed
+
+
+@pytest.mark.usefixtures("home")
+def test_the_raw_table_is_what_the_chain_of_landings_says(instance: "DagsterInstance") -> None:
+    """A link for each landing, and as many files as they name."""
+    found = evaluated(instance, APPEND_ONLY)
+    assert found.passed
+    assert found.metadata["landings"].value == found.metadata["snapshots"].value
