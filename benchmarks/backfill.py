@@ -33,16 +33,13 @@ def main() -> None:
 
 
 def measure(days: int, events: int) -> None:
-    from benchmarks.made_lake import company, make_raw_day
+    from benchmarks.made_lake import make_raw_day, new_company
     from billing_pipeline.metering.control_records import separate_registry_changes
     from billing_pipeline.metering.identity import identify
     from billing_pipeline.metering.rollups import list_unmetered, roll_up, versions_found
     from billing_pipeline.metering.validation import validate
-    from billing_pipeline.pipeline import Pipeline
-    from billing_pipeline.settings import load_settings
 
-    pipeline = Pipeline(load_settings())
-    pipeline.seed = company()
+    pipeline = new_company()
     workshop = pipeline.workshop
     chosen = [FIRST + timedelta(days=number) for number in range(days)]
     end = 0

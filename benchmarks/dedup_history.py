@@ -44,14 +44,11 @@ def main() -> None:
 
 def measure(days: int, events: int, repeat: int) -> tuple[float, float]:
     """Seconds of the identity stage for one day, without and with history."""
-    from benchmarks.made_lake import company, make_key_history, make_raw_day
+    from benchmarks.made_lake import make_key_history, make_raw_day, new_company
     from billing_pipeline.metering.identity import identify
     from billing_pipeline.metering.validation import validate
-    from billing_pipeline.pipeline import Pipeline
-    from billing_pipeline.settings import load_settings
 
-    pipeline = Pipeline(load_settings())
-    pipeline.seed = company()
+    pipeline = new_company()
     print(f"  making {events:,} events and {days} days of keys", file=sys.stderr, flush=True)
     make_raw_day(pipeline, DAY, events, 0)
     validate(pipeline.workshop, [DAY])

@@ -34,26 +34,18 @@ def main() -> None:
 
 
 def measure(events: int) -> None:
-    from benchmarks.made_lake import company, key_hash, make_raw_day
-    from billing_pipeline.metering.identity import identify
+    from benchmarks.made_lake import key_hash, make_raw_day, new_company, stages
     from billing_pipeline.metering.restated import restate
-    from billing_pipeline.metering.rollups import roll_up, versions_found
-    from billing_pipeline.metering.validation import validate
-    from billing_pipeline.pipeline import Pipeline
-    from billing_pipeline.settings import load_settings
 
-    pipeline = Pipeline(load_settings())
-    pipeline.seed = company()
+    pipeline = new_company()
     workshop = pipeline.workshop
     print(f"  making {events:,} events", file=sys.stderr, flush=True)
     end = make_raw_day(pipeline, DAY, events, 0)
-    stages: dict[str, Callable[[date], object]] = {
-        "valid, rejected, keys": lambda day: validate(workshop, [day]),
-        "identity, corrections": lambda day: identify(workshop, [day]),
-        "rollups": lambda day: roll_up(workshop, versions_found(workshop, [day])),
+    measured: dict[str, Callable[[date], object]] = {
+        **stages(workshop),
         "restated": lambda _day: restate(workshop, [DAY]),
     }
-    of_the_day = {name: _seconds(stage, DAY) for name, stage in stages.items()}
+    of_the_day = {name: _seconds(stage, DAY) for name, stage in measured.items()}
     occurred_at = f"TIMESTAMPTZ '{DAY} 12:00:00+00'"
     end = make_raw_day(pipeline, LATER, 1, end, {"occurred_at": occurred_at})
     correction = {
@@ -67,7 +59,7 @@ def measure(events: int) -> None:
         "action": "'void'",
     }
     make_raw_day(pipeline, LATER, 1, end, correction)
-    of_the_two = {name: _seconds(stage, LATER) for name, stage in stages.items()}
+    of_the_two = {name: _seconds(stage, LATER) for name, stage in measured.items()}
     with pipeline.engine.session() as session:
         from billing_pipeline.metering.stage import scan
         from billing_pipeline.schemas.tables import USAGE_ROLLUPS
@@ -78,7 +70,7 @@ def measure(events: int) -> None:
         sys.exit(f"the later day has rollups of the kinds {kinds}: not what was to be measured")
     print(f"\n{events:,} events on the closed day, then one late event and one correction")
     print(f"{'stage':<26}{'the day s':>11}{'the two s':>11}")
-    for name in stages:
+    for name in measured:
         print(f"{name:<26}{of_the_day[name]:>11.2f}{of_the_two[name]:>11.2f}")
     total_day, total_two = sum(of_the_day.values()), sum(of_the_two.values())
     print(f"{'total':<26}{total_day:>11.2f}{total_two:>11.2f}   (under {WANTED_SECONDS:.0f} s wanted)")

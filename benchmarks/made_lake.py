@@ -6,7 +6,7 @@ hundred is a redelivery.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,9 +15,14 @@ from billing_pipeline.ingest.landing import LAST_RECEIVED
 from billing_pipeline.ingest.landing_chain import NEXT_OFFSET
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import DAY_US, MINUTE_US, start_of
+from billing_pipeline.metering.identity import identify
+from billing_pipeline.metering.rollups import roll_up, versions_found
+from billing_pipeline.metering.stage import StageResult, Workshop
+from billing_pipeline.metering.validation import validate
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS, USAGE_EVENT_KEYS
+from billing_pipeline.settings import load_settings
 
 CUSTOMERS, PROJECTS = 1_000, 3
 FILE_EVENTS = 1_000_000
@@ -31,8 +36,24 @@ _PAYLOAD = (
 )
 
 
-def company() -> tuple[RegistryChange, ...]:
-    """The registry seed: every customer on the plan `standard`."""
+def new_company() -> Pipeline:
+    """The pipeline of the home in the environment, its customers registered by the seed."""
+    pipeline = Pipeline(load_settings())
+    pipeline.seed = _seed()
+    return pipeline
+
+
+def stages(workshop: Workshop) -> dict[str, Callable[[date], StageResult]]:
+    """What makes rollups of a raw day, in order."""
+    return {
+        "valid, rejected, keys": lambda day: validate(workshop, [day]),
+        "unique, corrections": lambda day: identify(workshop, [day]),
+        "rollups": lambda day: roll_up(workshop, versions_found(workshop, [day])),
+    }
+
+
+def _seed() -> tuple[RegistryChange, ...]:
+    """Every customer on the plan `standard`."""
     since = date(2023, 11, 1)
     changes: list[RegistryChange] = []
     for number in range(CUSTOMERS):

@@ -121,6 +121,15 @@ class EngineFileError(LakeError):
         )
 
 
+class DialectError(BillingError):
+    """A statement cannot be run on the chosen engine. Caught by nobody: it is a fault of the statement."""
+
+    def __init__(self, construct: str, why: str) -> None:
+        self.construct = construct
+        self.why = why
+        super().__init__(f"Spark cannot run {construct!r}: {why}")
+
+
 class DocumentFault:
     """One fault of a document people write (rule book, registry seed): where it is and what to do."""
 

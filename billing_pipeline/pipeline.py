@@ -15,6 +15,7 @@ from billing_pipeline.errors import RuleBookTooLateError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
+from billing_pipeline.lake.engine import Engine
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.metering.calendar import DAY_US, Calendar, CloseTerms, start_of
 from billing_pipeline.metering.stage import StageResult, Workshop
@@ -24,7 +25,7 @@ from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from sqlalchemy import Engine
+    from sqlalchemy import Engine as ControlDatabase
 
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
 
@@ -62,8 +63,20 @@ class Pipeline:
         return Lake(self.settings.lake_path)
 
     @cached_property
-    def engine(self) -> DuckDBEngine:
-        """What computes over them."""
+    def engine(self) -> Engine:
+        """What computes over them: DuckDB, or Spark where the settings choose it."""
+        settings = self.settings
+        if settings.engine == "duckdb":
+            return self.duckdb
+        from billing_pipeline.lake.spark_engine import SparkEngine
+
+        return SparkEngine(
+            settings.spark_master, settings.memory_limit_mb, settings.threads, settings.scratch_path
+        )
+
+    @cached_property
+    def duckdb(self) -> DuckDBEngine:
+        """DuckDB, whatever computes: it lands the queue and answers `billing sql`, on the machine they run on."""
         settings = self.settings
         return DuckDBEngine(self._connect, settings.memory_limit_mb, settings.threads, settings.scratch_path)
 
@@ -73,7 +86,7 @@ class Pipeline:
         return Workshop(self.lake, self.engine, self.books, self.calendar, self.seed)
 
     @cached_property
-    def control(self) -> "Engine":
+    def control(self) -> "ControlDatabase":
         """The control database, migrated to head."""
         from billing_pipeline.control.database import open_control
 
@@ -91,8 +104,12 @@ class Pipeline:
             return self.lander(queue).watermark()
 
     def lander(self, queue: SqliteQueue) -> Lander:
-        """What brings the queue into the lake."""
-        return Lander(queue, self.lake, self.engine, self.calendar, self.control)
+        """What brings the queue into the lake.
+
+        By DuckDB: the queue is a file of this machine, its records come through a pipe of this process, and nothing
+        is decided about them. What a cluster is for begins behind the raw table.
+        """
+        return Lander(queue, self.lake, self.duckdb, self.calendar, self.control)
 
     def check_rules(self) -> dict[str, str]:
         """The rule books that have been used before, hash by version; all are as they were.

@@ -1,6 +1,7 @@
 """One place for configuration: the environment, one optional `billing.toml`, and where every store lives."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from billing_pipeline.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+ENGINES = ("duckdb", "spark")
+_SPARK_MASTER = re.compile(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k8s)://\S+")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Settings:
     stripe_api_base: str | None
     memory_limit_mb: int
     threads: int
+    engine: str = "duckdb"
+    spark_master: str = "local[*]"
 
     @property
     def queue_path(self) -> Path:
@@ -90,6 +95,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         stripe_api_base=values.get("stripe_api_base"),
         memory_limit_mb=_whole_number(values, "memory_limit_mb", default=3000, least=256),
         threads=_whole_number(values, "threads", default=os.cpu_count() or 1, least=1),
+        engine=_engine(values),
+        spark_master=_spark_master(values),
     )
 
 
@@ -100,6 +107,8 @@ _NAMES = {
     "stripe_api_base": "STRIPE_API_BASE",
     "memory_limit_mb": "BILLING_MEMORY_LIMIT_MB",
     "threads": "BILLING_THREADS",
+    "engine": "BILLING_ENGINE",
+    "spark_master": "SPARK_MASTER",
 }
 
 
@@ -108,3 +117,20 @@ def _whole_number(values: Mapping[str, str], name: str, *, default: int, least: 
     if not text.isdecimal() or int(text) < least:
         raise SettingsError(f"{_NAMES[name]}={text!r}: give a whole number of at least {least}")
     return int(text)
+
+
+def _engine(values: Mapping[str, str]) -> str:
+    name = values.get("engine", ENGINES[0])
+    if name not in ENGINES:
+        raise SettingsError(f"BILLING_ENGINE={name!r}: there is {' and '.join(ENGINES)}")
+    return name
+
+
+def _spark_master(values: Mapping[str, str]) -> str:
+    master = values.get("spark_master", "local[*]")
+    if not _SPARK_MASTER.fullmatch(master):
+        raise SettingsError(
+            f"SPARK_MASTER={master!r}: give local[*] (as many threads as BILLING_THREADS says), local[N], "
+            "spark://host:port, yarn or k8s://…"
+        )
+    return master

@@ -4,7 +4,7 @@ The queue's wall clock stands far in the future, so that no test depends on the 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,13 @@ from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse_value
 from billing_pipeline.contract.registry import RegistryChange, control_record
+from billing_pipeline.errors import SettingsError
 from billing_pipeline.ingest.landing import STRETCH_RECORDS, Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.lake.engine import Engine
+from billing_pipeline.lake.spark_engine import SparkEngine
+from billing_pipeline.lake.spark_process import check_installed
 from billing_pipeline.metering.control_records import separate_registry_changes
 from billing_pipeline.metering.identity import identify
 from billing_pipeline.metering.rollups import list_unmetered, roll_up, versions_found
@@ -61,6 +65,21 @@ def settings(tmp_path: Path) -> Settings:
 def pipeline(settings: Settings) -> Pipeline:
     """A fresh company under the project's rule books."""
     return Pipeline(settings)
+
+
+@pytest.fixture(scope="session")
+def spark_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Spark on one thread: as few tasks as there can be, and one Java machine for all tests of a process.
+
+    That one compiles in a hurry: over tests of a minute a thorough compiler costs more than it saves.
+    """
+    try:
+        check_installed()
+    except SettingsError as error:
+        pytest.skip(f"Spark: {error}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        yield SparkEngine("local[*]", 1000, 1, tmp_path_factory.mktemp("spark"))
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,30 @@ def test_too_little_memory_is_refused(tmp_path: Path) -> None:
         load_settings(without_file(tmp_path, BILLING_MEMORY_LIMIT_MB="255"))
 
 
+def test_duckdb_computes_unless_another_engine_is_chosen(tmp_path: Path) -> None:
+    assert load_settings(without_file(tmp_path)).engine == "duckdb"
+    assert load_settings(without_file(tmp_path, BILLING_ENGINE="spark")).engine == "spark"
+    assert load_settings(with_file(tmp_path, 'engine = "spark"\n')).engine == "spark"
+
+
+def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="BILLING_ENGINE='sparc': there is duckdb and spark"):
+        load_settings(without_file(tmp_path, BILLING_ENGINE="sparc"))
+
+
+@pytest.mark.parametrize(
+    "master", ["local", "local[*]", "local[4]", "local[*,3]", "spark://head:7077", "yarn"]
+)
+def test_sparks_master_may_be_local_or_a_clusters(tmp_path: Path, master: str) -> None:
+    assert load_settings(without_file(tmp_path, SPARK_MASTER=master)).spark_master == master
+
+
+@pytest.mark.parametrize("master", ["local[0]", "local[]", "head:7077", "spark:// head", "local[*] --conf x"])
+def test_a_bad_master_is_refused_with_what_can_be_given(tmp_path: Path, master: str) -> None:
+    with pytest.raises(SettingsError, match=r"SPARK_MASTER='.*': give local\[\*\]"):
+        load_settings(without_file(tmp_path, SPARK_MASTER=master))
+
+
 @pytest.mark.parametrize("text", [b"threads = \n", b"home = '\xff'\n"])
 def test_a_file_that_is_no_toml_is_refused_by_its_name(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "billing.toml"

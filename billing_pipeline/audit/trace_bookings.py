@@ -241,7 +241,8 @@ def _rollups_of_groups(workshop: Workshop, session: Session, groups: Iterable[Gr
     rows: list[Any] = session.rows(
         f"SELECT {columns} FROM rollups AS r INNER JOIN wanted AS w "
         "ON r.customer_id = w.customer_id AND r.project_id = w.project_id AND r.meter = w.meter AND r.unit = w.unit "
-        "AND r.dimensions = w.dimensions AND r.usage_day = w.usage_day ORDER BY ALL"
+        "AND r.dimensions = w.dimensions AND r.usage_day = w.usage_day "
+        f"ORDER BY {columns}"
     )
     return [RollupRow(*row) for row in rows]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing_pipeline.errors import EngineFileError, EngineOverflowError
-from billing_pipeline.lake.engine import WrittenFile
+from billing_pipeline.lake.engine import PAYER_PART, WrittenFile
 from billing_pipeline.schemas.table import Column, Table
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ PARQUET = (
     "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2, ROW_GROUP_SIZE 122880, "
     "DICTIONARY_SIZE_LIMIT 10000"
 )
-# The parts of a split event (`contract.records.AllocatedShare`) as a list of rows.
-PAYER_PARTS = (
-    "CREATE OR REPLACE TEMP MACRO payer_parts(allocations) AS from_json(allocations, "
-    """'[{"allocation_index": "BIGINT", "customer_id": "VARCHAR", "project_id": "VARCHAR", """
-    """"quantity": "DECIMAL(38,9)", "event_share": "DECIMAL(38,9)"}]')"""
-)
 CHUNK_ROWS = 50_000
+_PART = ", ".join(f'"{name}": "{kind}"' for name, kind in PAYER_PART.items())
+# Functions of ours (see the port). The parts are strict: a text of another form is an error and not a null.
+FUNCTIONS = f"""
+CREATE OR REPLACE TEMP MACRO payer_parts(allocations) AS from_json_strict(allocations, '[{{{_PART}}}]');
+CREATE OR REPLACE TEMP MACRO json_member(object, name) AS
+    json_extract_string(object, '/' || replace(replace(name, '~', '~0'), '/', '~1'));
+"""
 JSON_OBJECT_BYTES = 1 << 20
 
 
@@ -143,6 +144,17 @@ class DuckDBEngine:
     threads: int
     scratch: Path
 
+    @property
+    def version(self) -> str:
+        """See `Engine.version`."""
+        from importlib.metadata import version
+
+        return f"DuckDB {version('duckdb')}"
+
+    def with_scratch(self, folder: Path) -> "DuckDBEngine":
+        """See `Engine.with_scratch`."""
+        return replace(self, scratch=folder)
+
     @contextmanager
     def session(self) -> Iterator[DuckDBSession]:
         """A session in UTC with bounded memory; extensions are never fetched at run time.
@@ -158,7 +170,7 @@ class DuckDBEngine:
                 "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
                 "SET disabled_optimizers = 'statistics_propagation'"
             )
-            connection.execute(PAYER_PARTS)
+            connection.execute(FUNCTIONS)
             yield DuckDBSession(connection)
 
 

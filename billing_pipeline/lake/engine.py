@@ -1,7 +1,11 @@
 """The port to a compute engine: relations over the lake's files, SQL statements, Parquet files out.
 
 A statement is a named `.sql` file that selects from relations by their names. DuckDB is the embedded default
-(`duckdb_engine.py`); whatever else implements `Session` gives the same rows.
+(`duckdb_engine.py`), Spark is for who has outgrown one machine (`spark_engine.py`); both give the same rows of the
+same statements. Those are DuckDB's SQL, and may call two functions of ours, which each engine defines:
+
+* `payer_parts(allocations)`: the payers' parts of an event, a list of structs (`PAYER_PART`), to be unnested.
+* `json_member(object, name)`: the text of one member of a JSON object of texts; null where it has none.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from billing_pipeline.schemas.table import Column, Table
+from billing_pipeline.schemas.table import Column, ColumnType, Table
+
+PAYER_PART = {
+    "allocation_index": ColumnType.WHOLE,
+    "customer_id": ColumnType.TEXT,
+    "project_id": ColumnType.TEXT,
+    "quantity": ColumnType.QUANTITY,
+    "event_share": ColumnType.QUANTITY,
+}
+"""The fields of one payer's part, in their order, out of the JSON text of an event's allocations."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,15 @@ class Engine(Protocol):
     """Opens sessions."""
 
     @property
+    def version(self) -> str:
+        """The engine by name and version, as it is told to people."""
+
+    @property
     def scratch(self) -> Path:
         """A folder for what is needed only while a session lasts."""
+
+    def with_scratch(self, folder: Path) -> "Engine":
+        """The same engine with another folder for what is needed only while a session lasts."""
 
     def session(self) -> AbstractContextManager[Session]:
         """A session; closing it gives back its memory and removes what it spilled."""

@@ -1,5 +1,7 @@
 """The pandera schema of each table, made from its declaration, and the check of a partition's files against it."""
 
+import os
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -12,6 +14,7 @@ FAULTS_SHOWN = 5
 @cache
 def schema_of(table: Table) -> Any:
     """The table's `pandera.polars.DataFrameSchema`: types, missing values, enumerations, bounds, lengths."""
+    _import_pandera()
     import pandera.polars as pa
 
     return pa.DataFrameSchema(
@@ -34,6 +37,8 @@ def faults_of(table: Table, paths: Sequence[str]) -> list[str]:
     if not paths:
         return []
     import polars as pl
+
+    _import_pandera()
     from pandera.config import ValidationDepth, config_context
     from pandera.errors import SchemaErrors
 
@@ -47,6 +52,22 @@ def faults_of(table: Table, paths: Sequence[str]) -> list[str]:
             for fault in error.failure_cases.head(FAULTS_SHOWN).to_dicts()
         ]
     return []
+
+
+@cache
+def _import_pandera() -> None:
+    """Import pandera for the first time, without what it does to Spark where that is installed.
+
+    It imports pyspark's pandas, which warns of ours, and leaves variables in the environment: by one of them a driver
+    would be told to the workers of a cluster as 127.0.0.1.
+    """
+    before = dict(os.environ)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import pandera.polars  # noqa: F401 - for the sake of importing it here
+    for name in ("SPARK_LOCAL_IP", "PYARROW_IGNORE_TIMEZONE"):
+        if name not in before:
+            os.environ.pop(name, None)
 
 
 def _polars_type(kind: ColumnType) -> Any:

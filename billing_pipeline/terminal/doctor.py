@@ -44,6 +44,7 @@ def _findings(pipeline: Pipeline) -> Iterator[Finding]:
     yield Finding("versions", ", ".join([f"Python {platform.python_version()}", *map(_version, PACKAGES)]))
     yield Finding("SQLite", _sqlite())
     parts: tuple[tuple[str, Callable[[Pipeline], Iterator[Finding]]], ...] = (
+        ("compute engine", _engine),
         ("rule books", _rule_books),
         ("queue", _queue),
         ("lake", _lake),
@@ -74,6 +75,10 @@ def _sqlite() -> str:
         f"{sqlite3.sqlite_version}: has the WAL fault of 3.7.0 to 3.51.2; the queue is safe from it because one "
         "connection alone writes and checkpoints it"
     )
+
+
+def _engine(pipeline: Pipeline) -> Iterator[Finding]:
+    yield Finding("compute engine", pipeline.engine.version)
 
 
 def _rule_books(pipeline: Pipeline) -> Iterator[Finding]:

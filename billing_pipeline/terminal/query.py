@@ -26,7 +26,7 @@ def run_query(pipeline: Pipeline, query: str, output: str) -> None:
     """
     import duckdb
 
-    with pipeline.engine.connect() as connection:
+    with pipeline.duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         connection.execute(f"SET memory_limit = '{pipeline.settings.memory_limit_mb}MB'")
         for table in TABLES:

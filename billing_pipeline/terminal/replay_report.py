@@ -33,7 +33,7 @@ def run_replay(
         ReplayRefusedError: the day is open, or the folder to keep the scratch in is not empty.
     """
     with _scratch(keep) as folder, shown_progress("opening") as told:
-        engine = replace(pipeline.engine, scratch=folder / "spill")
+        engine = pipeline.engine.with_scratch(folder / "spill")
         workshop = replace(pipeline.workshop, engine=engine)
         lake = OverlaidLake(pipeline.lake, folder)
         found = list(
@@ -121,7 +121,7 @@ def _print(console: Console, day: date, found: Sequence[Replayed], keep: Path | 
 def _verdict(each: Replayed) -> str:
     if each.differences:
         return "[red]differs[/red]"
-    # Files written by another version of the engine have other bytes with the same rows.
+    # Files written by another engine, or another version of it, have other bytes with the same rows.
     return "equal" if each.replayed_hash == each.stored_hash else "equal rows, other bytes"
 
 

@@ -34,7 +34,7 @@ def replay(company: Pipeline, tmp_path: Path) -> Replay:
     """Replays a day of the closed company; what came of each partition, by table and rule version."""
 
     def run(day: date, version: str | None = None, rows_most: int = 20) -> dict[str, Replayed]:
-        engine = replace(company.engine, scratch=tmp_path / "spill")
+        engine = company.engine.with_scratch(tmp_path / "spill")
         found = replay_day(
             replace(company.workshop, engine=engine),
             company.control,

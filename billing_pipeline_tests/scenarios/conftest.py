@@ -4,6 +4,7 @@ The command runs in this process where a story is about its outcome (starting Py
 the pipeline), and in a process of its own where the story is about the process: its exit status, or its death.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,10 @@ from billing_pipeline.cli import billing as billing_command
 from billing_pipeline.control.database import open_control
 from billing_pipeline.control.partition_records import latest
 from billing_pipeline.errors import BillingError
+from billing_pipeline.metering.stage import StageResult
+from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.settings import PROJECT_ROOT, load_settings
+from billing_pipeline_tests.scenarios.company import Company
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where the system offers it, in a folder of its own
 """Where homes are made if it is there: Dagster's many small commits then wait for no disk; nothing else differs."""
@@ -32,11 +37,15 @@ COMPARED_TABLES = ("usage_rollups", "rated_charges", "invoice_lines")
 
 
 def environment(home: Path) -> dict[str, str]:
-    """What tells the command its home; nothing of the environment of whoever runs the tests gets through."""
+    """What tells the command its home; nothing of the environment of whoever runs the tests gets through.
+
+    A story with rules or customers of its own has them in a data folder beside its home.
+    """
+    own_data = home.parent / "data"
     return {
         "BILLING_HOME": str(home),
         "BILLING_DAGSTER": str(home / "dagster"),
-        "BILLING_DATA": str(PROJECT_ROOT / "data"),
+        "BILLING_DATA": str(own_data if own_data.is_dir() else PROJECT_ROOT / "data"),
         "BILLING_TOML": str(home / "none.toml"),
         "BILLING_MEMORY_LIMIT_MB": "1000",
         "BILLING_THREADS": "2",
@@ -106,6 +115,21 @@ def refused(billing: Callable[..., str]) -> Callable[..., str]:
         return str(caught.value)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def new_company(
+    new_home: Callable[[], Path],
+    billing: Callable[..., str],
+    refused: Callable[..., str],
+    in_home: Callable[[Path], Any],
+    close: Callable[[Pipeline, Sequence[date]], StageResult],
+) -> Callable[[], Company]:
+    """Makes a company for a story that has rules, customers or months of its own."""
+    with _environment_of(new_home()):
+        # Dagster's partitions know the rule versions of when they were imported: the project's, for every story.
+        importlib.import_module("billing_pipeline.defs.partitions")
+    return lambda: Company(new_home(), billing, refused, in_home, close)
 
 
 @pytest.fixture(scope="session")

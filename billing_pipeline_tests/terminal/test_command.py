@@ -18,7 +18,10 @@ from billing_pipeline.settings import PROJECT_ROOT
 
 Billing = Callable[..., Any]
 
-HEAVY = ("alembic", "dagster", "duckdb", "pandas", "polars", "pyarrow", "pyiceberg", "sqlalchemy", "stripe")
+HEAVY = (
+    *("alembic", "dagster", "duckdb", "pandas", "polars", "pyarrow"),
+    *("pyiceberg", "pyspark", "sqlalchemy", "sqlglot", "stripe"),
+)
 IMPORT = ("import", "--format", "ndjson", "--received-at", "occurred", "--register")
 
 

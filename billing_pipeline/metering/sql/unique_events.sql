@@ -2,7 +2,8 @@
 WITH counted AS (
     SELECT v.*
     FROM valid AS v
-    WHERE v.kind = 'usage' AND v.queue_offset NOT IN (SELECT queue_offset FROM redelivered)
+    LEFT JOIN redelivered AS r ON v.queue_offset = r.queue_offset
+    WHERE v.kind = 'usage' AND r.queue_offset IS NULL
 ),
 
 parts AS (
