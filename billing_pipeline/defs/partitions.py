@@ -14,6 +14,7 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
 CHECK_FIRST_TAG = "billing/first_day"
 CHECK_LAST_TAG = "billing/last_day"
+DAYS_BEFORE_THE_RULES = 366
 DAYS_AT_ONCE = 62
 """Width of one run of a close or a backfill; a longer range is several runs."""
 
@@ -21,8 +22,9 @@ DAYS_AT_ONCE = 62
 _books = rule_books_in(load_settings().rule_books_path)
 _first_day = min((book.effective_from.date() for book in _books), default=date(2023, 11, 1))
 
-# Records received just before the first rule book came into force still have a receipt day.
-DAILY = dg.DailyPartitionsDefinition((_first_day - timedelta(days=1)).isoformat(), end_offset=1)
+# Usage is received up to a full grace before its day, and history from before the first rule book has receipt days too,
+# on which it is rejected.
+DAILY = dg.DailyPartitionsDefinition((_first_day - timedelta(days=DAYS_BEFORE_THE_RULES)).isoformat(), end_offset=1)
 RULE_VERSIONS = dg.StaticPartitionsDefinition([book.version for book in _books])
 DAY_AND_RULE_VERSION = dg.MultiPartitionsDefinition({"posting_day": DAILY, "rule_version": RULE_VERSIONS})
 
