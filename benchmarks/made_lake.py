@@ -11,7 +11,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.ingest.landing import LAST_RECEIVED, NEXT_OFFSET
+from billing_pipeline.ingest.landing import LAST_RECEIVED
+from billing_pipeline.ingest.landing_chain import NEXT_OFFSET
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import DAY_US, MINUTE_US, start_of
 from billing_pipeline.metering.identity import identify

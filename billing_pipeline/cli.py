@@ -104,6 +104,61 @@ def close(through: datetime) -> None:
     run_close(_pipeline(), through.date())
 
 
+@billing.command()
+@click.option("--from", "first", type=DAY, help="First day to look at; default: the first there is.")
+@click.option("--to", "last", type=DAY, help="Last day to look at; default: the last there is.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def verify(first: datetime | None, last: datetime | None, as_json: bool) -> None:
+    """Prove the stored numbers: raw only grew, every recorded hash reproduces, nothing is lost; status 1 if not."""
+    from billing_pipeline.audit.report import DayRange
+    from billing_pipeline.terminal.verify_report import run_verify
+
+    days = DayRange(first.date() if first else None, last.date() if last else None)
+    if not run_verify(_pipeline(), days, as_json=as_json):
+        sys.exit(1)
+
+
+@billing.command()
+@click.argument("day", type=DAY)
+@click.option("--rule-version", "version", help="Compare only the rollups of this rule version.")
+@click.option("--rows", default=20, show_default=True, help="Differing rows listed of each partition.")
+@click.option(
+    "--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep what was computed in this folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def replay(day: datetime, version: str | None, rows: int, keep: Path | None, as_json: bool) -> None:
+    """Compute the closed DAY again from the log, beside what was billed; status 1 where a row differs."""
+    from billing_pipeline.terminal.replay_report import run_replay
+
+    if not run_replay(_pipeline(), day.date(), version, keep, rows, as_json=as_json):
+        sys.exit(1)
+
+
+@billing.command()
+@click.option("--event", nargs=2, metavar="SOURCE ID", help="The way of one event to its invoice lines.")
+@click.option("--session", metavar="ID", help="An agent run as a tree, with quantities and cost.")
+@click.option("--line", metavar="LINE_ID", help="An invoice line back to its rollups and events.")
+@click.option(
+    "--all", "every_event", is_flag=True, help="List all events of a line, not just the first ones."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a tree.")
+def trace(
+    event: tuple[str, str] | None, session: str | None, line: str | None, every_event: bool, as_json: bool
+) -> None:
+    """Follow an event, an agent session or an invoice line through every table, with offsets and files as evidence."""
+    if sum(each is not None for each in (event, session, line)) != 1:
+        raise click.UsageError("give exactly one of --event SOURCE ID, --session ID and --line LINE_ID")
+    from billing_pipeline.terminal import trace_report
+
+    pipeline = _pipeline()
+    if event is not None:
+        trace_report.show_event(pipeline, *event, as_json=as_json)
+    elif session is not None:
+        trace_report.show_session(pipeline, session, as_json=as_json)
+    elif line is not None:
+        trace_report.show_line(pipeline, line, every_event=every_event, as_json=as_json)
+
+
 @billing.group()
 def invoice() -> None:
     """Invoices."""

@@ -99,6 +99,28 @@ class QuantityOverflowError(BillingError):
         )
 
 
+class LandingChainError(LakeError):
+    """The raw table is not what was recorded of it. Caught by nobody: nothing is landed behind a doubtful log."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{reason}; nothing is landed behind it. `billing verify` says more. Restore lake and control database "
+            "from one backup, or remove the lake whole and land it anew from the queue (docs/operations.md, Backup)"
+        )
+
+
+class EngineFileError(LakeError):
+    """A file is missing or damaged. Caught by `billing verify`, which goes on with its next check."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"a file cannot be read ({reason}); if it is one of the lake's, restore it from a backup, or make its "
+            "partition again"
+        )
+
+
 class DialectError(BillingError):
     """A statement cannot be run on the chosen engine. Caught by nobody: it is a fault of the statement."""
 
@@ -268,6 +290,14 @@ class CloseRunError(BillingError):
 
 class QueryError(BillingError):
     """A query cannot be run over the tables. Caught by nobody but the command."""
+
+
+class ReplayRefusedError(BillingError):
+    """A day cannot be replayed as asked. Caught by nobody but the command; nothing was computed."""
+
+
+class TraceNotFoundError(BillingError):
+    """There is no such event, session or line to follow. Caught by nobody but the command."""
 
 
 class NoInvoiceError(BillingError):

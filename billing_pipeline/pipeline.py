@@ -109,7 +109,7 @@ class Pipeline:
         By DuckDB: the queue is a file of this machine, its records come through a pipe of this process, and nothing
         is decided about them. What a cluster is for begins behind the raw table.
         """
-        return Lander(queue, self.lake, self.duckdb, self.calendar)
+        return Lander(queue, self.lake, self.duckdb, self.calendar, self.control)
 
     def check_rules(self) -> dict[str, str]:
         """The rule books that have been used before, hash by version; all are as they were.
@@ -174,10 +174,9 @@ class Pipeline:
 
     def closed_days(self, table_name: str) -> set[date]:
         """The days whose partition of a table was made after the day had closed, so that it can no longer change."""
-        from billing_pipeline.control.partition_records import latest
+        from billing_pipeline.control.partition_records import closed_days
 
-        records = latest(self.control, table_name).items()
-        return {date.fromisoformat(key[:10]) for key, found in records if found.closed}
+        return closed_days(self.control, table_name)
 
 
 def rule_books_in(folder: Path) -> RuleBooks:

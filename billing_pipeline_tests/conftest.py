@@ -191,7 +191,9 @@ def receive() -> Callable[..., None]:
             for start in range(0, len(entries), batch_records):
                 records = [record for _, record in entries[start : start + batch_records]]
                 queue.append("test", records, times[start : start + batch_records])
-            Lander(queue, pipeline.lake, pipeline.engine, pipeline.calendar, stretch_records).land()
+            Lander(
+                queue, pipeline.lake, pipeline.engine, pipeline.calendar, pipeline.control, stretch_records
+            ).land()
 
     return run
 

@@ -1,1 +1,1 @@
-"""The control database: what was materialized, which rules were used, the Stripe outbox."""
+"""The control database: what was landed and materialized, which rules were used, the Stripe outbox."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import Engine, func, insert, select
 
@@ -56,6 +57,11 @@ def latest(engine: Engine, table_name: str) -> dict[str, PartitionRecord]:
         row["partition_key"]: PartitionRecord(**{**row, "rule_books": json.loads(row["rule_books"])})
         for row in rows
     }
+
+
+def closed_days(engine: Engine, table_name: str) -> set[date]:
+    """The days whose partition of a table was made after the day had closed, so that it can no longer change."""
+    return {date.fromisoformat(key[:10]) for key, found in latest(engine, table_name).items() if found.closed}
 
 
 def last_records(engine: Engine, table_name: str, *, after: int = 0) -> dict[str, int]:

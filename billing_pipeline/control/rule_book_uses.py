@@ -47,6 +47,13 @@ def recorded(engine: Engine, books: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def all_recorded(engine: Engine) -> dict[str, str]:
+    """Every use recorded, content hash by version, whether or not there is such a rule book now."""
+    query = select(RULE_BOOK_USES.c.version, RULE_BOOK_USES.c.content_hash)
+    with engine.connect() as connection:
+        return {row.version: row.content_hash for row in connection.execute(query)}
+
+
 def _read(connection: Connection, books: Mapping[str, str]) -> dict[str, str]:
     table = RULE_BOOK_USES
     query = select(table.c.version, table.c.content_hash).where(table.c.version.in_(sorted(books)))

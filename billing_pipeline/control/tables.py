@@ -48,6 +48,21 @@ RULE_BOOK_USES = Table(
     Column("first_used_at", BigInteger, nullable=False),
 )
 
+LANDINGS = Table(
+    "landings",
+    METADATA,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("previous_chain", String(64), nullable=False),
+    Column("chain", String(64), nullable=False),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("files", Text, nullable=False),
+    Column("snapshot_id", String(64), nullable=False),
+    Column("found", Boolean, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    UniqueConstraint("chain"),
+)
+
 STRIPE_OBJECTS = Table(
     "stripe_objects",
     METADATA,

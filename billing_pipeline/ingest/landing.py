@@ -1,20 +1,30 @@
 """Landing: the queue's records into the append-only raw table, exactly once, by ranges of offsets.
 
-Each landed stretch is one snapshot that carries the offset after it. What has been landed is read from the table
-itself, never from the queue's group: killed between writing and committing, nothing counts; killed between the
-commit and the queue's acknowledgement, the next run goes on behind what is there.
+Each landed stretch is one snapshot that carries the offset after it and a link of the chain of landings. What has
+been landed is read from the table itself, never from the queue's group: killed between writing and committing,
+nothing counts; killed between the commit and the queue's acknowledgement, the next run goes on behind what is there.
 """
 
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from billing_pipeline.control.clock import now_us
+from billing_pipeline.control.landings import LandedFile, record_landings
 from billing_pipeline.errors import LakeError, QueueCorruptError
 from billing_pipeline.ingest.body_pipe import body_pipe
+from billing_pipeline.ingest.landing_chain import (
+    NEXT_OFFSET,
+    landed_file,
+    landing_of,
+    link_properties,
+    mended_head,
+)
 from billing_pipeline.ingest.queue import Batch, Queue
 from billing_pipeline.lake.engine import Engine, Session
 from billing_pipeline.lake.iceberg import Lake
@@ -23,8 +33,10 @@ from billing_pipeline.schemas.columns import CONTROL, PARSED
 from billing_pipeline.schemas.table import Column, ColumnType
 from billing_pipeline.schemas.tables import FAULT, RAW_USAGE_EVENTS, REQUEUED
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine as ControlDatabase
+
 GROUP = "landing"
-NEXT_OFFSET = "billing.next-offset"
 LAST_RECEIVED = "billing.last-received-at"
 STRETCH_RECORDS = 1_000_000
 """Records landed in one snapshot at most: bounds memory and scratch space, also after a day's outage."""
@@ -88,6 +100,7 @@ class Lander:
     lake: Lake
     engine: Engine
     calendar: Calendar
+    control: "ControlDatabase"
     stretch_records: int = STRETCH_RECORDS
 
     def pending(self) -> int:
@@ -115,10 +128,12 @@ class Lander:
         Raises:
             LakeError: the raw table holds more than the queue, so the two do not belong together; or another
                 process lands for longer than the lock is waited for.
+            LandingChainError: the raw table is not what was recorded of it.
             QueueCorruptError: a batch is damaged; everything before it has been landed.
         """
         rows: dict[date, int] = {}
         with self.lake.lock("landing"):
+            chain = mended_head(self.lake, self.control)
             first = position = self.landed_until()
             end = self.queue.next_offset()
             if first > end:
@@ -127,20 +142,25 @@ class Lander:
                     "queue and lake are of different homes: restore the queue, or start a fresh home"
                 )
             while position < end:
-                position = self._land_stretch(position, end, rows)
+                position, chain = self._land_stretch(position, end, rows, chain)
                 if progress is not None:
                     progress(position - first)
             self._acknowledge(position)
         return Landed(first, position, rows)
 
-    def _land_stretch(self, start: int, end: int, rows: dict[date, int]) -> int:
-        """Land up to `stretch_records` records from an offset on, as one snapshot; returns the offset after them."""
+    def _land_stretch(self, start: int, end: int, rows: dict[date, int], chain: str) -> tuple[int, str]:
+        """Land up to `stretch_records` records from an offset on, as one snapshot.
+
+        Returns the offset after them, and the chain with them. Files are hashed while the next ones are written.
+        """
         self.engine.scratch.mkdir(parents=True, exist_ok=True)
         files: list[Path] = []
+        hashed: list[Future[LandedFile]] = []
         position, last_received_at = start, 0
         with (
             tempfile.TemporaryDirectory(dir=self.engine.scratch) as folder,
             closing(self._reads(start, end)) as reads,
+            ThreadPoolExecutor(1, "hash") as hashing,
         ):
             try:
                 for batches in reads:
@@ -151,17 +171,21 @@ class Lander:
                         ) as lines,
                     ):
                         headers = [_header(batch) for batch in batches]
-                        files += self._write(session, lines, headers, rows)
+                        written = self._write(session, lines, headers, rows)
+                    files += written
+                    hashed += [hashing.submit(landed_file, path) for path in written]
                     position, last_received_at = headers[-1].next_offset, headers[-1].last_received_at
             except QueueCorruptError:
                 # What stands before the damage is landed; the next stretch begins at it and fails.
                 if not files:
                     raise
-        self.lake.append(
-            RAW_USAGE_EVENTS, files, {NEXT_OFFSET: str(position), LAST_RECEIVED: str(last_received_at)}
-        )
+        link = link_properties(chain, start, position, [each.result() for each in hashed])
+        commit = self.lake.append(RAW_USAGE_EVENTS, files, {**link, LAST_RECEIVED: str(last_received_at)})
+        landing = landing_of(commit.written_snapshot, link)
+        assert landing is not None  # noqa: S101 - it was linked right here
+        record_landings(self.control, [landing], now_us())
         self._acknowledge(position)
-        return position
+        return position, landing.chain
 
     def _acknowledge(self, position: int) -> None:
         # A lake that was lost and is landed anew stands behind what the queue was told before.

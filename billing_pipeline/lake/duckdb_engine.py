@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from billing_pipeline.errors import EngineOverflowError
+from billing_pipeline.errors import EngineFileError, EngineOverflowError
 from billing_pipeline.lake.engine import PAYER_PART, WrittenFile
 from billing_pipeline.schemas.table import Column, Table
 
@@ -117,6 +117,12 @@ class DuckDBSession:
             return self._connection.execute(statement)
         except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
             raise EngineOverflowError(str(error).partition("\n")[0]) from error
+        except duckdb.Error as error:
+            # What the Parquet reader stumbles over in a damaged file has no class of its own.
+            is_of_file = isinstance(error, duckdb.IOException | duckdb.InvalidInputException)
+            if type(error) is duckdb.Error or (is_of_file and "parquet" in str(error).lower()):
+                raise EngineFileError(str(error).partition("\n")[0]) from error
+            raise
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """See `Session.rows`."""
@@ -144,6 +150,10 @@ class DuckDBEngine:
         from importlib.metadata import version
 
         return f"DuckDB {version('duckdb')}"
+
+    def with_scratch(self, folder: Path) -> "DuckDBEngine":
+        """See `Engine.with_scratch`."""
+        return replace(self, scratch=folder)
 
     @contextmanager
     def session(self) -> Iterator[DuckDBSession]:

@@ -76,5 +76,8 @@ class Engine(Protocol):
     def scratch(self) -> Path:
         """A folder for what is needed only while a session lasts."""
 
+    def with_scratch(self, folder: Path) -> "Engine":
+        """The same engine with another folder for what is needed only while a session lasts."""
+
     def session(self) -> AbstractContextManager[Session]:
         """A session; closing it gives back its memory and removes what it spilled."""

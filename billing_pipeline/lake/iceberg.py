@@ -45,12 +45,25 @@ class Commit:
     written_snapshot: int | None
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """One retained snapshot: what it did (`append`, `delete`, `overwrite`), and what its commit recorded."""
+
+    snapshot_id: int
+    operation: str
+    properties: Mapping[str, str]
+
+
 class Lake:
     """All tables under one directory, with an SQL catalog beside them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._catalog: Catalog | None = None
+
+    def has(self, table: Table) -> bool:
+        """Whether the table is there; to ask does not make it."""
+        return self._open().table_exists(f"{NAMESPACE}.{table.name}")
 
     def files(self, table: Table, days: Iterable[date] | None = None) -> list[DataFile]:
         """The files of the current snapshot, sorted by partition and path; of some days only where they are given.
@@ -84,10 +97,17 @@ class Lake:
             return None
         return current.summary.additional_properties.get(name)
 
-    def operations(self, table: Table) -> list[str]:
-        """What each retained snapshot did to the table (`append`, `delete`, `overwrite`), oldest first."""
+    def snapshots(self, table: Table) -> list[Snapshot]:
+        """The retained snapshots, oldest first."""
         snapshots = sorted(self._table(table).snapshots(), key=lambda snapshot: snapshot.sequence_number or 0)
-        return [each.summary.operation.value if each.summary else "unknown" for each in snapshots]
+        return [
+            Snapshot(
+                each.snapshot_id,
+                each.summary.operation.value if each.summary else "unknown",
+                each.summary.additional_properties if each.summary else {},
+            )
+            for each in snapshots
+        ]
 
     def data_folder(self, table: Table) -> Path:
         """Where the data files of a table lie."""
@@ -184,13 +204,14 @@ class Lake:
             from pyiceberg.catalog.sql import SqlCatalog
 
             self.root.mkdir(parents=True, exist_ok=True)
-            self._catalog = SqlCatalog(
-                "lake",
-                uri=f"sqlite:///{self.root / 'catalog.sqlite'}?timeout=60",
-                warehouse=f"file://{self.root}",
-                init_catalog_tables="true",
-            )
+            # Two processes that make the catalog at once would each find its tables missing.
             with self.lock("catalog"):
+                self._catalog = SqlCatalog(
+                    "lake",
+                    uri=f"sqlite:///{self.root / 'catalog.sqlite'}?timeout=60",
+                    warehouse=f"file://{self.root}",
+                    init_catalog_tables="true",
+                )
                 self._catalog.create_namespace_if_not_exists(NAMESPACE)
         return self._catalog
 

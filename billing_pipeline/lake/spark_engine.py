@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -181,6 +181,10 @@ class SparkEngine:
 
         java = check_installed()
         return f"Spark {version('pyspark')} on Java {java}, master {self.master}"
+
+    def with_scratch(self, folder: Path) -> "SparkEngine":
+        """See `Engine.with_scratch`."""
+        return replace(self, scratch=folder)
 
     @contextmanager
     def session(self) -> Iterator[SparkSQLSession]:

@@ -43,6 +43,12 @@ class PartitionKey:
         """The key as Dagster writes it: `2026-10-01` or `2026-10-01|v1`."""
         return self.day.isoformat() if self.rule_version is None else f"{self.day}|{self.rule_version}"
 
+    @classmethod
+    def of(cls, text: str) -> "PartitionKey":
+        """The key that a text names, as `str` writes it."""
+        day, _, version = text.partition("|")
+        return cls(date.fromisoformat(day), version or None)
+
     def values(self) -> tuple[date | str, ...]:
         """The values of the partition columns, in their order."""
         return (self.day,) if self.rule_version is None else (self.day, self.rule_version)

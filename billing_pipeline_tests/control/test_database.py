@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command as alembic_command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -44,6 +45,25 @@ def test_an_opened_database_keeps_its_rows_when_opened_again(control_url: str) -
     with again.connect() as connection:
         assert connection.execute(text("SELECT version FROM rule_book_uses")).scalars().all() == ["v1"]
     again.dispose()
+
+
+def test_a_database_of_an_earlier_release_is_migrated_and_keeps_its_rows(
+    control_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first revision on, whenever it was made."""
+    upgrade = alembic_command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(alembic_command, "upgrade", lambda config, _revision: upgrade(config, "0001"))
+        earlier = open_control(control_url)
+    with writing(earlier) as connection:
+        connection.execute(text("INSERT INTO rule_book_uses VALUES ('v1', 'h', 1)"))
+    earlier.dispose()
+    engine = open_control(control_url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version FROM rule_book_uses")).scalars().all() == ["v1"]
+        assert connection.execute(text("SELECT count(*) FROM landings")).scalar() == 0
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
 
 
 def test_opening_at_head_does_not_import_alembic(tmp_path: Path) -> None:

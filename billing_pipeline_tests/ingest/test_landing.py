@@ -13,6 +13,7 @@ import pytest
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
+from billing_pipeline.control.landings import recorded_landings
 from billing_pipeline.errors import LakeError, QueueCorruptError, QueueError
 from billing_pipeline.ingest.landed_partitions import landed_partitions
 from billing_pipeline.ingest.landing import Lander
@@ -38,7 +39,7 @@ def queue(pipeline: Pipeline) -> Iterator[SqliteQueue]:
 
 @pytest.fixture
 def lander(pipeline: Pipeline, queue: SqliteQueue) -> Lander:
-    return Lander(queue, pipeline.lake, pipeline.engine, pipeline.calendar)
+    return Lander(queue, pipeline.lake, pipeline.engine, pipeline.calendar, pipeline.control)
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_a_lake_ahead_of_its_queue_is_refused(
     hand_in(3)
     lander.land()
     with SqliteQueue(tmp_path / "other" / "queue.sqlite") as other:
-        stranger = Lander(other, pipeline.lake, pipeline.engine, pipeline.calendar)
+        stranger = Lander(other, pipeline.lake, pipeline.engine, pipeline.calendar, pipeline.control)
         with pytest.raises(
             LakeError, match=r"holds offsets up to 3, the queue only up to 0; .* different homes"
         ):
@@ -175,7 +176,12 @@ def test_two_landers_at_once_take_turns_and_land_everything_once(
     for _ in range(4):
         hand_in()
     small = Lander(
-        lander.queue, Lake(pipeline.lake.root), pipeline.engine, pipeline.calendar, stretch_records=2
+        lander.queue,
+        Lake(pipeline.lake.root),
+        pipeline.engine,
+        pipeline.calendar,
+        pipeline.control,
+        stretch_records=2,
     )
     landed = []
     threads = [
@@ -313,6 +319,8 @@ def test_a_landing_process_killed_at_its_commit_leaves_a_log_that_lands_exactly_
     lander.land()
     assert rows(pipeline, OFFSETS) == [(0,), (1,), (2,), (3,)]
     assert queue.committed("landing") == 4
+    ranges = [(each.first_offset, each.next_offset) for each in recorded_landings(pipeline.control)]
+    assert ranges == ([(0, 3), (3, 4)] if moment == "after" else [(0, 4)])
 
 
 def test_the_watermark_is_the_clock_once_everything_has_landed(
@@ -340,6 +348,13 @@ def test_a_lake_that_was_lost_is_landed_anew_without_moving_the_group_back(
     hand_in(3)
     hand_in(3)
     lander.land()
-    fresh = Lander(queue, Lake(pipeline.settings.home / "new-lake"), pipeline.engine, pipeline.calendar, 3)
+    fresh = Lander(
+        queue,
+        Lake(pipeline.settings.home / "new-lake"),
+        pipeline.engine,
+        pipeline.calendar,
+        pipeline.control,
+        3,
+    )
     assert fresh.land().rows == {date(2026, 10, 5): 6}
     assert queue.committed("landing") == 6

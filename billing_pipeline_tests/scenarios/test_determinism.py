@@ -174,7 +174,9 @@ def worked_through(pipeline: Pipeline, log: Sequence[Received], way: Way) -> dic
     """The hashes of a log that is landed and worked through in a way, stage by stage."""
     append(pipeline, log, way.batch_records)
     with pipeline.queue() as queue:
-        Lander(queue, pipeline.lake, pipeline.engine, pipeline.calendar, way.stretch_records).land()
+        Lander(
+            queue, pipeline.lake, pipeline.engine, pipeline.calendar, pipeline.control, way.stretch_records
+        ).land()
     return work(pipeline.workshop, way)
 
 
