@@ -24,7 +24,9 @@ _first_day = min((book.effective_from.date() for book in _books), default=date(2
 
 # Usage is received up to a full grace before its day, and history from before the first rule book has receipt days too,
 # on which it is rejected.
-DAILY = dg.DailyPartitionsDefinition((_first_day - timedelta(days=DAYS_BEFORE_THE_RULES)).isoformat(), end_offset=1)
+DAILY = dg.DailyPartitionsDefinition(
+    (_first_day - timedelta(days=DAYS_BEFORE_THE_RULES)).isoformat(), end_offset=1
+)
 RULE_VERSIONS = dg.StaticPartitionsDefinition([book.version for book in _books])
 DAY_AND_RULE_VERSION = dg.MultiPartitionsDefinition({"posting_day": DAILY, "rule_version": RULE_VERSIONS})
 
