@@ -28,7 +28,7 @@ dev: setup ## The Dagster UI on http://127.0.0.1:3000
 	$(VENV)/bin/dg dev -w workspace.yaml
 
 test: setup ## The tests (under 5 minutes)
-	$(VENV)/bin/python -m pytest -m "not torture" -n auto --dist loadfile
+	$(VENV)/bin/python -m pytest -m "not torture" -n auto --dist loadfile --no-loadscope-reorder
 
 torture: setup ## Long crash and load runs
 	$(VENV)/bin/python -m pytest -m torture --timeout 3600

@@ -3,6 +3,7 @@
 What runs here are the same Dagster jobs as in the UI, so each materialization, check and log stands there too.
 """
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.control.partition_records import last_records
+from billing_pipeline.defs.event_files import events_held_open
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, checked_range_tags, range_tags
 from billing_pipeline.defs.restating import days_to_restate
 from billing_pipeline.errors import CloseGateError, CloseRunError
@@ -203,12 +205,15 @@ class _Runs:
     ids: list[str] = field(default_factory=list)
 
     def run(self, step: Step) -> None:
-        result = self.jobs(step.job).execute_in_process(
-            instance=self.instance,
-            tags={**step.tags, CLOSE_TAG: "true"},
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            raise_on_error=False,
-        )
+        run_id = str(uuid.uuid4())
+        with events_held_open(self.instance, run_id):
+            result = self.jobs(step.job).execute_in_process(
+                instance=self.instance,
+                run_id=run_id,
+                tags={**step.tags, CLOSE_TAG: "true"},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
         self.ids.append(result.run_id)
         if not result.success:
             told = [

@@ -18,12 +18,14 @@ from billing_pipeline.schemas.table import ColumnType, PartitionKey, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyiceberg.catalog import Catalog
+    from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.types import IcebergType
 
 NAMESPACE = "billing"
 LOCK_TIMEOUT_SECONDS = 120
+LISTED_WHOLE_FILES = 2_000
+"""A table of at most so many files is listed whole, once for each snapshot; of a larger one only the days asked for."""
 SNAPSHOTS_KEPT = 100
 _EPOCH = date(1970, 1, 1)
 
@@ -59,7 +61,9 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._catalog: Catalog | None = None
+        self._catalog: SqlCatalog | None = None
+        self._loaded: dict[str, IcebergTable] = {}
+        self._listed: dict[str, tuple[int, list[DataFile]]] = {}
 
     def has(self, table: Table) -> bool:
         """Whether the table is there; to ask does not make it."""
@@ -71,19 +75,17 @@ class Lake:
         `days` are values of the first partition column; an empty collection gives no files.
         """
         iceberg = self._table(table)
-        if iceberg.current_snapshot() is None:
-            return []
+        current = iceberg.current_snapshot()
         wanted = None if days is None else set(days)
-        if wanted is not None and not wanted:
+        if current is None or wanted == set():
             return []
-        scan = iceberg.scan() if wanted is None else iceberg.scan(row_filter=_between(table, wanted))
-        found = []
-        for task in scan.plan_files():
-            partition = task.file.partition
-            key = _key(tuple(partition[place] for place in range(len(partition))))
-            if wanted is None or key.day in wanted:
-                found.append(DataFile(_local(task.file.file_path), key, task.file.record_count))
-        return sorted(found, key=lambda file: (str(file.key), file.path))
+        known = self._listed.get(table.name)
+        if known is None or known[0] != current.snapshot_id:
+            total = current.summary.get("total-data-files") if current.summary else None
+            if wanted and (total is None or int(total) > LISTED_WHOLE_FILES):
+                return [file for file in _planned(iceberg, _between(table, wanted)) if file.key.day in wanted]
+            known = self._listed[table.name] = (current.snapshot_id, _planned(iceberg))
+        return [file for file in known[1] if wanted is None or file.key.day in wanted]
 
     def snapshot(self, table: Table) -> int | None:
         """Id of the current snapshot; None while the table is empty."""
@@ -191,15 +193,14 @@ class Lake:
             yield self._table(table)
 
     def _table(self, table: Table) -> "IcebergTable":
-        from pyiceberg.exceptions import NoSuchTableError
-
+        """The table as the catalog has it now; its metadata is read again only where somebody committed since."""
         catalog = self._open()
-        try:
-            return catalog.load_table(f"{NAMESPACE}.{table.name}")
-        except NoSuchTableError:
-            return _create(catalog, table)
+        loaded = self._loaded.get(table.name)
+        if loaded is None or loaded.metadata_location != _metadata_location(catalog, table):
+            loaded = self._loaded[table.name] = _load(catalog, table)
+        return loaded
 
-    def _open(self) -> "Catalog":
+    def _open(self) -> "SqlCatalog":
         if self._catalog is None:
             from pyiceberg.catalog.sql import SqlCatalog
 
@@ -216,7 +217,29 @@ class Lake:
         return self._catalog
 
 
-def _create(catalog: "Catalog", table: Table) -> "IcebergTable":
+def _metadata_location(catalog: "SqlCatalog", table: Table) -> str | None:
+    from pyiceberg.catalog.sql import IcebergTables
+    from sqlalchemy import select
+
+    query = select(IcebergTables.metadata_location).where(
+        IcebergTables.catalog_name == catalog.name,
+        IcebergTables.table_namespace == NAMESPACE,
+        IcebergTables.table_name == table.name,
+    )
+    with catalog.engine.connect() as connection:
+        return connection.execute(query).scalar()
+
+
+def _load(catalog: "SqlCatalog", table: Table) -> "IcebergTable":
+    from pyiceberg.exceptions import NoSuchTableError
+
+    try:
+        return catalog.load_table(f"{NAMESPACE}.{table.name}")
+    except NoSuchTableError:
+        return _create(catalog, table)
+
+
+def _create(catalog: "SqlCatalog", table: Table) -> "IcebergTable":
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table.name_mapping import create_mapping_from_schema
@@ -276,6 +299,16 @@ def _expire(iceberg: "IcebergTable") -> None:
     surplus = [s.snapshot_id for s in snapshots[:-SNAPSHOTS_KEPT] if s.snapshot_id not in kept]
     if surplus:
         iceberg.maintenance.expire_snapshots().by_ids(surplus).commit()
+
+
+def _planned(iceberg: "IcebergTable", row_filter: str | None = None) -> list[DataFile]:
+    scan = iceberg.scan() if row_filter is None else iceberg.scan(row_filter=row_filter)
+    found = []
+    for task in scan.plan_files():
+        partition = task.file.partition
+        key = _key(tuple(partition[place] for place in range(len(partition))))
+        found.append(DataFile(_local(task.file.file_path), key, task.file.record_count))
+    return sorted(found, key=lambda file: (str(file.key), file.path))
 
 
 def _between(table: Table, days: set[date]) -> str:

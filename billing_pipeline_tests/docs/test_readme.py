@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 COMMANDS = Path(sys.executable).parent
 TRACES = Path(os.environ.get("BILLING_TRACES", ROOT.parent / "shared" / "traces"))
+DAGSTER_IN_MEMORY = ROOT / "billing_pipeline_tests" / "dagster_in_memory"
 TRACE_ROWS = 500
 """So many rows of each trace are enough to run the commands; that whole files import right is tested elsewhere."""
 COMMAND_SECONDS = 240
@@ -184,6 +185,7 @@ def test_daily_use_goes_from_an_event_to_its_invoice(terminal: Terminal) -> None
 def test_real_sources_are_imported_and_invoiced(terminal: Terminal) -> None:
     """Both trace formats, into one home, up to invoices."""
     _cut_traces(terminal.folder / "traces")
+    terminal.environment["DAGSTER_HOME"] = str(DAGSTER_IN_MEMORY)
     output = "".join(terminal.run(command) for command in sections()["Real sources"])
     assert "customer-001" in output
     assert "held back" not in output

@@ -134,6 +134,29 @@ def test_files_are_found_by_their_days_alone(lake: Lake) -> None:
     assert lake.files(PER_DAY, []) == []
 
 
+def test_a_table_of_many_files_is_listed_by_the_days_asked_for(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same files as from a list of the whole table, which is not made then."""
+    put(lake, PER_DAY, {day(number): [number] for number in range(5)})
+    whole = lake.files(PER_DAY)
+    few = Lake(lake.root)
+    monkeypatch.setattr(iceberg, "LISTED_WHOLE_FILES", 4)
+    assert few.files(PER_DAY, [day(3).day, day(1).day]) == [whole[1], whole[3]]
+    assert few.files(PER_DAY, []) == []
+    assert few.files(PER_DAY) == whole
+
+
+def test_what_another_one_commits_is_seen_at_once(lake: Lake) -> None:
+    """What was read of a table is used again only until somebody commits to it."""
+    other = Lake(lake.root)
+    for number in range(3):
+        for writer, reader, key in ((other, lake, day(0)), (lake, other, day(1))):
+            put(writer, PER_DAY, {key: [number]})
+            assert content_of(reader, PER_DAY)[key] == [number]
+            assert reader.snapshot(PER_DAY) == writer.snapshot(PER_DAY)
+
+
 def test_an_append_only_table_refuses_to_be_replaced(lake: Lake) -> None:
     path = new_file(lake, APPENDED, day(0), [1])
     with pytest.raises(LakeError, match="appended is append-only; its partitions are never replaced"):

@@ -72,11 +72,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def received(new_home: Callable[[], Path], billing: Run, log: Path) -> Callable[[], Path]:
+def received(new_home: Callable[..., Path], billing: Run, log: Path) -> Callable[[], Path]:
     """Makes a home whose queue holds the log, and whose clock lets it be closed."""
 
     def make() -> Path:
-        home = new_home()
+        home = new_home(dagster_on_disk=True)
         billing(home, "import", "--format", "ndjson", "--received-at", "occurred", "--register", log)
         billing(home, "queue", "advance", "--to", "2024-02-01T01:00:00Z")
         return home

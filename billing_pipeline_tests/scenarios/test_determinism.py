@@ -74,7 +74,7 @@ def log() -> list[Received]:
 @pytest.fixture(scope="module")
 def closed_at_once(
     log: list[Received],
-    new_home: Callable[[], Path],
+    new_home: Callable[..., Path],
     in_home: Callable[[Path], Any],
     billing: Callable[..., str],
     hashes: Callable[..., dict[str, str]],

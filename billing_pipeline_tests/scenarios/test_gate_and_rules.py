@@ -8,7 +8,7 @@ from typing import Any
 from billing_pipeline.settings import PROJECT_ROOT
 
 Run = Callable[..., str]
-Process = Callable[..., Any]
+Main = Callable[..., Any]
 
 EVENT = (
     '{{"type":"usage","schema_version":2,"source":"app","id":"{0}","customer_id":"acme","project_id":"p",'
@@ -47,7 +47,7 @@ def test_a_close_of_an_empty_home_says_that_there_is_nothing(home: Path, billing
 
 
 def test_a_rule_book_edited_after_its_use_is_refused_with_both_hashes(
-    home: Path, tmp_path: Path, billing: Run, billing_process: Process
+    home: Path, tmp_path: Path, billing: Run, billing_main: Main
 ) -> None:
     """A price edited in place would make the past another one: the next close says so, and does nothing."""
     file = tmp_path / "events.ndjson"
@@ -61,14 +61,14 @@ def test_a_rule_book_edited_after_its_use_is_refused_with_both_hashes(
     book = books / "2023-11-01.yaml"
     book.write_text(book.read_text().replace("unit_price: 15.00}", "unit_price: 16.00}", 1))
     here = {"BILLING_DATA": str(tmp_path / "data")}
-    edited = billing_process(home, "close", "--through", "2024-01-31", changed=here)
+    edited = billing_main(home, "close", "--through", "2024-01-31", changed=here)
     assert edited.returncode == 1, edited.stdout
     assert "Traceback" not in edited.stderr
     assert "rule book '2023-11-01' has been used with content hash" in edited.stderr
     words = edited.stderr.replace(",", " ").replace(";", " ").split()
     assert len({word for word in words if len(word) == HASH_LENGTH}) == 2
     assert "new version" in edited.stderr
-    sick = billing_process(home, "doctor", changed=here)
+    sick = billing_main(home, "doctor", changed=here)
     assert sick.returncode == 1
     assert "mend:" in sick.stdout
     assert "Closed 1 days" in billing(home, "close", "--through", "2024-01-31")

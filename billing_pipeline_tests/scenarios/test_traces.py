@@ -62,7 +62,7 @@ class Closed:
 def closed(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    new_home: Callable[[], Path],
+    new_home: Callable[..., Path],
     billing: Run,
     sql: Sql,
     hashes: Hashes,

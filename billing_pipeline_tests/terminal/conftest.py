@@ -1,16 +1,13 @@
 """The `billing` command as a person runs it on a home, with its exit status and its output."""
 
-import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from billing_pipeline.cli import main
 from billing_pipeline.settings import PROJECT_ROOT
 
 START = "import sys; from billing_pipeline.cli import main; sys.argv[0] = 'billing'; main()"
@@ -32,21 +29,13 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def billing() -> Callable[..., Completed]:
+def billing(
+    in_process: Callable[[Sequence[object], Mapping[str, str]], Completed],
+) -> Callable[..., Completed]:
     """Runs the command within this process, for speed; `changed` goes over the environment that points to the home."""
 
     def run(home: Path, *arguments: object, changed: Mapping[str, str] | None = None) -> Completed:
-        words = ["billing", *map(str, arguments)]
-        out, err, status = io.StringIO(), io.StringIO(), 0
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            for name, value in {**environment(home), **(changed or {})}.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", words)
-            try:
-                main()
-            except SystemExit as end:
-                status = end.code if isinstance(end.code, int) else 0
-        return Completed(words, status, out.getvalue(), err.getvalue())
+        return in_process(arguments, {**environment(home), **(changed or {})})
 
     return run
 
