@@ -3,6 +3,7 @@
 The queue's wall clock stands far in the future, so that no test depends on the day on which it runs.
 """
 
+import gc
 import io
 import itertools
 import os
@@ -44,6 +45,8 @@ FAR_FUTURE_US = 2_208_988_800_000_000  # 2040
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where the system offers it; pytest makes a folder of its own there
 MEMORY_FREE_BYTES = 4 << 30
 LONGEST = ("defs", "scenarios", "docs")
+COLLECTION_THRESHOLDS = (100_000, 50, 100)
+"""Far above Python's own: most of what it would go through again and again is what the libraries hold for good."""
 
 Entry = tuple[str, LogRecord]
 """A receipt time (RFC 3339) and what was received."""
@@ -53,10 +56,11 @@ Completed = subprocess.CompletedProcess[str]
 def pytest_configure() -> None:
     """Let all that tests write be written to memory where there is enough: thousands of small commits wait for no disk.
 
-    Nothing else differs; `--basetemp` or `PYTEST_DEBUG_TEMPROOT` choose another folder.
+    `--basetemp` or `PYTEST_DEBUG_TEMPROOT` choose another folder. And let Python look for garbage less often.
     """
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_FREE_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    gc.set_threshold(*COLLECTION_THRESHOLDS)
 
 
 def _settings(home: Path) -> Settings:
