@@ -118,17 +118,17 @@ def refused(billing: Callable[..., str]) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def new_company(
-    new_home: Callable[[], Path],
+    new_home: Callable[..., Path],
     billing: Callable[..., str],
     refused: Callable[..., str],
     in_home: Callable[[Path], Any],
     close: Callable[[Pipeline, Sequence[date]], StageResult],
-) -> Callable[[], Company]:
-    """Makes a company for a story that has rules, customers or months of its own."""
+) -> Callable[..., Company]:
+    """Makes a company for a story that has rules, customers or months of its own; arguments as for a home."""
     with _environment_of(new_home()):
         # Dagster's partitions know the rule versions of when they were imported: the project's, for every story.
         importlib.import_module("billing_pipeline.defs.partitions")
-    return lambda: Company(new_home(), billing, refused, in_home, close)
+    return lambda **asked: Company(new_home(**asked), billing, refused, in_home, close)
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ Sql = Callable[[Path, str], list[dict[str, Any]]]
 
 OUTCOMES = """
     SELECT CASE WHEN NOT billable THEN 'not_billable' WHEN posting_day > usage_day THEN 'late' ELSE 'valid' END
-        AS outcome, count(*) AS records FROM unique_usage_events GROUP BY ALL
+        AS outcome, count(*) AS records FROM unique_usage_events WHERE allocation_index = 0 GROUP BY ALL
     UNION ALL SELECT outcome, count(*) FROM duplicate_usage_events GROUP BY ALL
-    UNION ALL SELECT 'correction', count(*) FROM usage_corrections
+    UNION ALL SELECT 'correction:' || outcome, count(DISTINCT queue_offset) FROM usage_corrections GROUP BY ALL
     UNION ALL SELECT 'rejected:' || reason_code, count(*) FROM rejected_usage_events GROUP BY ALL
     UNION ALL SELECT 'control', count(*) FROM registry_changes
 """

@@ -26,7 +26,7 @@ REPEATED = """
 
 
 @pytest.fixture(scope="module")
-def company(new_company: Callable[[], Company]) -> Company:
+def company(new_company: Callable[..., Company]) -> Company:
     """A dollar a call; usage may be a year late, and no identity is ever forgotten."""
     company = new_company()
     company.write_rules(only=rule_book(late_window_days=365))
@@ -73,7 +73,7 @@ def test_a_resend_with_a_fresh_time_is_a_conflict_and_a_redelivery_months_later_
 
 
 @pytest.fixture(scope="module")
-def forgetful(new_company: Callable[[], Company]) -> Company:
+def forgetful(new_company: Callable[..., Company]) -> Company:
     """Usage may be a day late, an identity is known for three days."""
     company = new_company()
     company.write_rules(only=rule_book(late_window_days=1, dedup_window_days=3))
@@ -108,7 +108,7 @@ def test_beyond_a_limited_window_an_identity_is_new_unless_it_was_corrected(forg
 
 
 def test_a_window_shorter_than_usage_can_be_late_is_refused_with_line_and_field(
-    new_company: Callable[[], Company],
+    new_company: Callable[..., Company],
 ) -> None:
     """A day of lateness, the grace as a whole day, and one more."""
     company = new_company()
@@ -126,9 +126,9 @@ def _empty(company: Company) -> Path:
 
 
 @pytest.fixture(scope="module")
-def strict(new_company: Callable[[], Company]) -> Company:
+def strict(new_company: Callable[..., Company]) -> Company:
     """The project's own rules, but that conflicts block; periods end with the second of February."""
-    company = new_company()
+    company = new_company(dagster_on_disk=True)
     books = sorted((PROJECT_ROOT / "data" / "rule_books").glob("*.yaml"))
     company.write_rules(
         **{

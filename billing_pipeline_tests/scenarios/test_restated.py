@@ -38,7 +38,7 @@ class Restated(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def restated(new_company: Callable[[], Company], in_home: Callable[[Path], Any]) -> Restated:
+def restated(new_company: Callable[..., Company], in_home: Callable[[Path], Any]) -> Restated:
     """On the 4th come late usage of the 1st, a correction of the 2nd, and of the 3rd what does not bill: a conflict."""
 
     def records() -> dict[str, int]:
@@ -48,7 +48,7 @@ def restated(new_company: Callable[[], Company], in_home: Callable[[Path], Any])
             control.dispose()
             return found
 
-    company = new_company()
+    company = new_company(dagster_on_disk=True)
     noon = "2025-02-0{}T12:00:00Z".format
     company.receive(*(used(f"on-{day}", noon(day), 10 * day) for day in (1, 2, 3)), register_on="standard")
     company.billing("queue", "advance", "--to", "2025-02-04T01:00:00Z")
