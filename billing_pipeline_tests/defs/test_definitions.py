@@ -3,13 +3,17 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from billing_pipeline.definitions import defs
-from billing_pipeline.schemas.tables import TABLES
+from billing_pipeline.defs.partitions import DAILY
+from billing_pipeline.rating.rule_book_yaml import load_rule_books
+from billing_pipeline.schemas.tables import BY_NAME, TABLES
+from billing_pipeline.settings import PROJECT_ROOT
 
 GROUPS = {"ingest", "metering", "rating", "invoicing"}
 
@@ -65,6 +69,27 @@ def test_every_asset_tells_an_auditor_what_it_is(specs: list[dg.AssetSpec]) -> N
             assert isinstance(columns, dg.TableSchema), name
             assert columns.columns, name
             assert all(column.description for column in columns.columns), name
+
+
+def test_every_table_made_of_others_tells_which_columns_its_own_are_made_of(
+    specs: list[dg.AssetSpec],
+) -> None:
+    """For tools as Dagster's own metadata, and as a table that the open-source UI shows."""
+    for spec in specs:
+        table = BY_NAME.get(spec.key.to_user_string())
+        if table is None or not table.upstream:
+            continue
+        lineage = spec.metadata["dagster/column_lineage"]
+        assert isinstance(lineage, dg.TableColumnLineage), table.name
+        assert lineage.deps_by_column.keys() <= set(table.column_names), table.name
+        text = str(spec.metadata["column lineage"].value)
+        assert all(f"| {column} | " in text for column in table.column_names), table.name
+
+
+def test_history_from_before_the_first_rule_book_has_partitions() -> None:
+    """Usage is received up to three days before its own day, and what is older is rejected on its receipt day."""
+    first = min(book.effective_from for book in load_rule_books(PROJECT_ROOT / "data" / "rule_books"))
+    assert (first.date() - timedelta(days=366)).isoformat() == DAILY.get_partition_keys()[0]
 
 
 def test_the_push_is_described_too() -> None:

@@ -291,7 +291,7 @@ def test_the_sql_equals_the_model_where_it_once_did_not(works: Works, history: H
     check_against_the_model(works, history)
 
 
-@examples(8)
+@examples(6)
 @given(history=rich)
 def test_the_sql_equals_the_model_row_for_row(works: Works, history: History) -> None:
     check_against_the_model(works, history)
@@ -316,7 +316,7 @@ def check_bytes(works: Works, history: History) -> None:
         assert works.backwards(pipeline, history) == whole
 
 
-@examples(2)
+@examples(1)
 @given(history=rich)
 def test_batches_runs_growth_and_the_order_of_backfills_leave_the_bytes_as_they_are(
     works: Works, history: History
@@ -390,7 +390,7 @@ def check_order(works: Works, history: History, moved: Sequence[int]) -> None:
     }
 
 
-@examples(2)
+@examples(1)
 @given(history=rich, moved=priorities)
 def test_another_order_of_distinct_identities_and_redelivery_change_no_rollup(
     works: Works, history: History, moved: Sequence[int]
