@@ -234,9 +234,16 @@ def _load(catalog: "SqlCatalog", table: Table) -> "IcebergTable":
     from pyiceberg.exceptions import NoSuchTableError
 
     try:
-        return catalog.load_table(f"{NAMESPACE}.{table.name}")
+        loaded = catalog.load_table(f"{NAMESPACE}.{table.name}")
     except NoSuchTableError:
         return _create(catalog, table)
+    known = {field.name for field in loaded.schema().fields}
+    if missing := [name for name in table.column_names if name not in known]:
+        raise LakeError(
+            f"{table.name} was made by an earlier release, without the columns {', '.join(missing)}; start a fresh "
+            "home (BILLING_HOME) and import its history there, or use the release that made it"
+        )
+    return loaded
 
 
 def _create(catalog: "SqlCatalog", table: Table) -> "IcebergTable":

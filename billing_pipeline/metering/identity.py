@@ -42,6 +42,8 @@ def identify(workshop: Workshop, days: Sequence[date]) -> StageResult:
         for day in days:
             key, of_day = PartitionKey(day), f"receipt_day = DATE '{day}'"
             scan(workshop, session, "valid", VALID_USAGE_EVENTS, [day])
+            # Made once: what is written in several files is read once for each of them.
+            session.keep("split_parts", SQL / "split_parts.sql")
             session.define("unique_events", SQL / "unique_events.sql")
             unique.write(session, "unique_events", key, offsets_of="valid")
             duplicate.write(session, "duplicates", key, of_day, _by_outcome(session, "duplicates", of_day))

@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -155,6 +156,18 @@ def test_what_another_one_commits_is_seen_at_once(lake: Lake) -> None:
             put(writer, PER_DAY, {key: [number]})
             assert content_of(reader, PER_DAY)[key] == [number]
             assert reader.snapshot(PER_DAY) == writer.snapshot(PER_DAY)
+
+
+def test_a_table_of_an_earlier_release_is_refused_with_what_it_lacks(lake: Lake) -> None:
+    """A clear word instead of an engine's, and what to do."""
+    put(lake, PER_DAY, {day(0): [1]})
+    later = replace(
+        PER_DAY, columns=(*PER_DAY.columns, Column("added", ColumnType.TEXT, "New.", nullable=True))
+    )
+    with pytest.raises(
+        LakeError, match="made by an earlier release, without the columns added; start a fresh home"
+    ):
+        Lake(lake.root).files(later)
 
 
 def test_an_append_only_table_refuses_to_be_replaced(lake: Lake) -> None:

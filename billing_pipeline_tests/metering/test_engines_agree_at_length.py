@@ -66,7 +66,7 @@ def test_the_demos_month_is_the_same_on_both_engines(
 
 @given(history=histories().filter(lambda history: len(history.log) >= 20))
 @settings(
-    max_examples=6,
+    max_examples=3,
     derandomize=True,
     database=None,
     deadline=None,
