@@ -222,7 +222,10 @@ class _Runs:
                 if event.is_step_failure or event.is_run_failure
             ]
             raise CloseRunError(
-                step.job, f"{step.first} to {step.last}", result.run_id, "; ".join(filter(None, told))
+                step.job,
+                f"{step.first} to {step.last}",
+                result.run_id,
+                "; ".join(dict.fromkeys(filter(None, told))),
             )
 
 
