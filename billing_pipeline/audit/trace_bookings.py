@@ -16,6 +16,7 @@ from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.meters import Metered, taken_by
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop, scan
+from billing_pipeline.rating.agreement import agreement_of
 from billing_pipeline.rating.periods import period_start
 from billing_pipeline.schemas.table import Column, ColumnType
 from billing_pipeline.schemas.tables import (
@@ -144,7 +145,7 @@ class Periods:
 
     def plan(self, customer_id: str, usage_day: date) -> str | None:
         """The plan in force on a usage day."""
-        return self._registry.plan_in_force(customer_id, usage_day)
+        return agreement_of(self._registry, customer_id).plan_on(usage_day)
 
     def is_of_line(self, line: LineRow, usage_day: date, plans: Iterable[str]) -> bool:
         """Whether a line is about a usage day: of its period, and where several plans are billed, of its plan."""

@@ -16,12 +16,26 @@ from billing_pipeline.contract.log import LogRecord
 SEED_OFFSET = -1
 DEFAULT_ANCHOR_DAY = 1
 
-Entity = Literal["customer", "project", "plan_assignment"]
-Change = Literal["register", "close", "assign"]
+Entity = Literal[
+    "customer",
+    "project",
+    "plan_assignment",
+    "add_on_assignment",
+    "contract_override",
+    "plan_override",
+    "coupon",
+    "credit_grant",
+    "rerating",
+]
+Change = Literal["register", "close", "assign", "end", "override", "redeem", "grant", "void", "rerate"]
 
 
 class RegistryChange(msgspec.Struct, frozen=True):
-    """One change. `entity_id` is the customer's id, for a project `<customer_id>/<project_id>`."""
+    """One change of the registry.
+
+    `entity_id` is the customer's id; `<customer_id>/<id>` for a project, an add-on and a credit grant; the plan's name
+    for a plan override. What each change carries in `details` is said in `docs/contracts.md`.
+    """
 
     entity: Entity
     entity_id: str
@@ -58,21 +72,25 @@ class Registry:
         self._registered: dict[tuple[Entity, str], RegistryChange] = {}
         self._closed: dict[tuple[Entity, str], datetime] = {}
         self._projects: dict[str, set[str]] = {}
-        self._plans: dict[str, list[RegistryChange]] = {}
+        self._contracts: dict[tuple[Entity, str], list[RegistryChange]] = {}
         for change in self._changes:
             self._apply(change)
 
     def _apply(self, change: RegistryChange) -> None:
         key = (change.entity, change.entity_id)
+        if change.entity not in {"customer", "project"}:
+            self._contracts.setdefault((change.entity, change.entity_id.partition("/")[0]), []).append(change)
         if change.change == "close":
             self._closed[key] = change.effective_at
-        elif change.change == "assign":
-            self._plans.setdefault(change.entity_id, []).append(change)
-        else:
+        elif change.change == "register":
             self._registered[key] = change
             if change.entity == "project":
                 customer_id, _, project_id = change.entity_id.partition("/")
                 self._projects.setdefault(customer_id, set()).add(project_id)
+
+    def contract_changes(self, entity: Entity, owner: str) -> tuple[RegistryChange, ...]:
+        """What was agreed with a customer (or, for plan overrides, for a plan), in the order of the offsets."""
+        return tuple(self._contracts.get((entity, owner), ()))
 
     @property
     def changes(self) -> tuple[RegistryChange, ...]:
@@ -115,14 +133,6 @@ class Registry:
         if project_id is None:
             return self._closed.get(("customer", customer_id))
         return self._closed.get(("project", f"{customer_id}/{project_id}"))
-
-    def plan_in_force(self, customer_id: str, day: date) -> str | None:
-        """The plan of a customer on a UTC day: the latest effective by 00:00 of it, by offset on a tie."""
-        start = datetime.combine(day, time(), tzinfo=UTC)
-        due = [change for change in self._plans.get(customer_id, ()) if change.effective_at <= start]
-        if not due:
-            return None
-        return str(max(due, key=lambda change: (change.effective_at, change.queue_offset)).details["plan"])
 
     def anchor_day(self, customer_id: str) -> int:
         """The day of the month on which the customer's invoice periods start; 1 by default."""

@@ -7,6 +7,7 @@ import msgspec
 from billing_pipeline.contract.instants import datetime_of
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.registry import Registry, RegistryChange
+from billing_pipeline.rating.agreement import agreement_of
 
 
 class _Payer(msgspec.Struct):
@@ -55,7 +56,7 @@ class NewPayers:
         for customer_id, first in sorted(first_of_customer.items()):
             day = datetime_of(first).date()
             changes.append(RegistryChange("customer", customer_id, "register", day, {"name": customer_id}))
-            if self._registry.plan_in_force(customer_id, day) is None:
+            if agreement_of(self._registry, customer_id).plan_on(day) is None:
                 changes.append(RegistryChange("plan_assignment", customer_id, "assign", day, {"plan": plan}))
         for (customer_id, project_id), first in sorted(self._first_us.items()):
             day = datetime_of(first).date()

@@ -3,10 +3,10 @@
 from datetime import date
 
 from billing_pipeline.rating.adjustments import Booking
+from billing_pipeline.rating.charge_models.price import dimension_values
 from billing_pipeline.rating.charges import LineKey, RatedCharge
 from billing_pipeline.rating.money import format_minor, grouped, plain
 from billing_pipeline.rating.periods import period_name
-from billing_pipeline.rating.price import dimension_values
 from billing_pipeline.rating.rule_book import RuleBooks
 
 DESCRIPTION_CHARACTERS_MOST = 500

@@ -36,6 +36,7 @@ from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
 from billing_pipeline.rating.adjustments import rate_invoice
+from billing_pipeline.rating.agreement import agreement_of
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
 from billing_pipeline.rating.periods import period_start
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
@@ -150,7 +151,7 @@ def _rate_periods(
             # What was known at the first invoice that could rate the usage period decides its plan, now and in
             # every later adjustment; changes entered after that need a re-rating.
             known = known_at(as_of[period.usage_period(usage_day)])
-            return known.plan_in_force(period.customer_id, usage_day)
+            return agreement_of(known, period.customer_id).plan_on(usage_day)
 
         quantities = _by_usage_period(period, usage.get(period.customer_id, []))
         mine = booked.get(period.customer_id, {})

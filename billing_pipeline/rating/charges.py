@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from billing_pipeline.rating.charge_models.price import Part
 from billing_pipeline.rating.money import plain, stored_amount
-from billing_pipeline.rating.price import Part
 
 
 class MeteredQuantity(NamedTuple):
@@ -27,8 +27,24 @@ class MeteredQuantity(NamedTuple):
     event_count: int
 
 
+Component = Literal[
+    "usage", "flat_fee", "discount", "minimum", "maximum", "coupon", "invoice_coupon", "credit"
+]
+"""What a line is: priced usage, a fee, or one of the terms around them. The last two act on the invoice as a whole."""
+INVOICE_COMPONENTS: frozenset[Component] = frozenset({"invoice_coupon", "credit"})
+"""They belong to the invoice that applied them, and are never rated again."""
+
+
 class LineKey(msgspec.Struct, frozen=True, order=True, gc=False):
-    """What tells one line from another; its order is the order of charges."""
+    """What tells one line from another; its order is the order of charges.
+
+    Attributes:
+        plan: the plan or add-on; "" where a term is of none.
+        charge: the charge or flat fee; "" where a term is about several.
+        component: what the line is.
+        term: which discount, minimum, maximum, coupon, credit grant or contract override made it; `trial` for usage
+            in a free trial; "" for the plan's own price.
+    """
 
     customer_id: str
     project_id: str
@@ -39,6 +55,8 @@ class LineKey(msgspec.Struct, frozen=True, order=True, gc=False):
     dimensions: str
     rule_version: str
     currency: str
+    component: Component = "usage"
+    term: str = ""
 
 
 class RatedCharge(msgspec.Struct, frozen=True, gc=False):

@@ -7,10 +7,10 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import NamedTuple
 
+from billing_pipeline.rating.charge_models.price import Price, dimension_values
+from billing_pipeline.rating.charge_models.surroundings import PROJECT
 from billing_pipeline.rating.charges import UnpricedReason
-from billing_pipeline.rating.price import Price, dimension_values
 from billing_pipeline.rating.rule_book import Charge, RuleBook, RuleBooks
-from billing_pipeline.rating.terms import PROJECT
 
 
 class Line(NamedTuple):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
+from billing_pipeline.rating.charge_models.price import NoPrice, Priced, Segment
 from billing_pipeline.rating.charges import (
     LineKey,
     MeteredQuantity,
@@ -21,7 +22,6 @@ from billing_pipeline.rating.charges import (
 )
 from billing_pipeline.rating.money import AMOUNT_LIMIT, EXACT, round_minor, sum_exact
 from billing_pipeline.rating.pool import Line, Pool, Pools
-from billing_pipeline.rating.price import NoPrice, Priced, Segment
 from billing_pipeline.rating.rule_book import RuleBooks
 
 PlanInForce = Callable[[date], str | None]

@@ -7,7 +7,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from billing_pipeline.rating.price import Price
+from billing_pipeline.rating.charge_models.price import Price
+from billing_pipeline.rating.plan_terms.commitment import Maximum, Minimum
+from billing_pipeline.rating.plan_terms.coupon import Coupon
+from billing_pipeline.rating.plan_terms.discount import Discount
+from billing_pipeline.rating.plan_terms.flat_fee import FlatFee
 
 Aggregation = Literal["sum", "count", "max", "latest", "unique_count", "time_weighted_sum"]
 ADDITIVE: frozenset[Aggregation] = frozenset({"sum", "count"})
@@ -54,18 +58,40 @@ class Charge:
     description: str = ""
 
 
+PlanTerm = Discount | Minimum | Maximum
+"""A term around charges: it makes a line of its own, from the rounded lines it applies to."""
+_ORDER: Mapping[type, int] = {Discount: 0, Minimum: 1, Maximum: 2}
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What a customer agreed to: charges in one currency (ISO 4217, lower case).
+    """What a customer agreed to: charges in one currency (ISO 4217, lower case). An add-on is one, too.
 
     Attributes:
         not_charged: meters left free on purpose; usage of any other meter without a charge is unpriced.
+        flat_fees: fees per usage period, whatever is used.
+        terms: discounts, minimums and maximums; their scopes are nested or apart.
+        trial_days: free days from the first day on which a customer has the plan.
     """
 
     name: str
     currency: str
     charges: tuple[Charge, ...]
     not_charged: frozenset[str] = frozenset()
+    flat_fees: tuple[FlatFee, ...] = ()
+    terms: tuple[PlanTerm, ...] = ()
+    trial_days: int = 0
+
+    @cached_property
+    def charge_names(self) -> frozenset[str]:
+        """All charges and flat fees, which is what terms may apply to."""
+        return frozenset([*(charge.name for charge in self.charges), *(fee.name for fee in self.flat_fees)])
+
+    @cached_property
+    def terms_in_order(self) -> tuple[PlanTerm, ...]:
+        """As they are applied: narrow scopes first; within a scope discounts, minimums, maximums, as listed."""
+        width = len(self.charge_names) + 1
+        return tuple(sorted(self.terms, key=lambda term: (len(term.applies_to) or width, _ORDER[type(term)])))
 
     @cached_property
     def charges_by_meter(self) -> Mapping[str, tuple[Charge, ...]]:
@@ -104,6 +130,8 @@ class RuleBook:
     units: frozenset[str]
     meters: Mapping[str, Meter]
     plans: Mapping[str, Plan]
+    add_ons: Mapping[str, Plan] = field(default_factory=dict)
+    coupons: Mapping[str, Coupon] = field(default_factory=dict)
     close_policy: ClosePolicy = field(default_factory=ClosePolicy)
 
 

@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import cast, get_args
 
 from billing_pipeline.errors import DocumentError, DocumentFault
-from billing_pipeline.rating.charge_models import read_charge_model
-from billing_pipeline.rating.content_hash import content_hash
-from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.document_file import read_document
-from billing_pipeline.rating.money import is_currency
-from billing_pipeline.rating.price_table import (
+from billing_pipeline.rating.charge_models.by_name import read_charge_model
+from billing_pipeline.rating.charge_models.price_table import (
     DIMENSION_CHARACTERS_MOST,
     PriceTable,
     read_dimensions,
     read_price_table,
 )
+from billing_pipeline.rating.charge_models.surroundings import PROJECT, Surroundings
+from billing_pipeline.rating.content_hash import content_hash
+from billing_pipeline.rating.document import Field
+from billing_pipeline.rating.document_file import read_document
+from billing_pipeline.rating.money import is_currency
 from billing_pipeline.rating.rule_book import (
     DISTINCT_DIMENSION,
     DISTINCT_FIELDS,
@@ -29,7 +30,6 @@ from billing_pipeline.rating.rule_book import (
     RuleBook,
     RuleBooks,
 )
-from billing_pipeline.rating.terms import PROJECT, Terms
 
 GRACE_MINUTES_MOST = 72 * 60
 DAYS_MOST = 36_500
@@ -183,8 +183,8 @@ def _read_charge(
     name = keys["name"].name_text()
     meter = meters.get(keys["meter"].choice(sorted(meters)))
     description = keys["description"].text() if "description" in keys else name.replace("_", " ").capitalize()
-    terms = Terms(currency, meter.group_by if meter else (), tables)
-    price = read_charge_model(keys["price"], terms) if meter else None
+    around = Surroundings(currency, meter.group_by if meter else (), tables)
+    price = read_charge_model(keys["price"], around) if meter else None
     return Charge(name, meter.name, price, description) if meter and price else None
 
 

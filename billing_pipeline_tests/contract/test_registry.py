@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from billing_pipeline.contract.registry import Registry, RegistryChange, change_of, control_record
+from billing_pipeline.rating.agreement import agreement_of
 
 CHANGES = [
     RegistryChange("customer", "acme", "register", date(2026, 1, 1), {"name": "Acme", "anchor_day": 15}),
@@ -44,13 +45,13 @@ def test_customers_and_projects_are_known_with_their_details() -> None:
 )
 def test_the_plan_in_force_is_the_latest_effective_one(day: date, plan: str | None) -> None:
     """A plan holds from 00:00 UTC of its day; of two for one day the later in the log holds."""
-    assert REGISTRY.plan_in_force("acme", day) == plan
+    assert agreement_of(REGISTRY, "acme").plan_on(day) == plan
 
 
 def test_an_earlier_offset_sees_fewer_changes() -> None:
     """Replay is exact: the registry at an offset knows nothing of later changes."""
     assert REGISTRY.as_of(-1).known_customers() == ("acme",)
-    assert REGISTRY.as_of(20).plan_in_force("acme", date(2026, 3, 1)) == "scale"
+    assert agreement_of(REGISTRY.as_of(20), "acme").plan_on(date(2026, 3, 1)) == "scale"
     assert REGISTRY.as_of(39).closed_at("globex") is None
 
 

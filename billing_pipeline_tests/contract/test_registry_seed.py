@@ -8,6 +8,7 @@ import pytest
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.contract.registry_seed import load_seed
 from billing_pipeline.errors import DocumentError
+from billing_pipeline.rating.agreement import agreement_of
 
 PROJECT_SEED = Path(__file__).resolve().parents[2] / "data" / "registry.yaml"
 SEED = """\
@@ -42,8 +43,8 @@ def test_a_seed_precedes_the_log(tmp_path: Path) -> None:
     registry = Registry(changes)
     assert {change.queue_offset for change in changes} == {-1}
     assert registry.projects("acme") == ("research", "support-bot")
-    assert registry.plan_in_force("acme", date(2026, 6, 30)) == "standard"
-    assert registry.plan_in_force("acme", date(2026, 7, 1)) == "scale"
+    assert agreement_of(registry, "acme").plan_on(date(2026, 6, 30)) == "standard"
+    assert agreement_of(registry, "acme").plan_on(date(2026, 7, 1)) == "scale"
     assert registry.anchor_day("acme") == 31
     assert registry.closed_at("acme", "research") is not None
 

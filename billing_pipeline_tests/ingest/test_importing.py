@@ -16,6 +16,7 @@ from billing_pipeline.ingest.import_summary import ImportSummary
 from billing_pipeline.ingest.importing import import_records
 from billing_pipeline.ingest.receipt_times import ReceiptTimes
 from billing_pipeline.ingest.sources.source_record import SourceRecord
+from billing_pipeline.rating.agreement import agreement_of
 
 DAY = 86_400 * 1_000_000
 
@@ -217,7 +218,7 @@ def test_unknown_customers_are_registered_before_their_usage() -> None:
     registry = Registry(change_of(record, offset) for offset, record in enumerate(controls))
     assert registry.known_customers() == ("acme", "globex")
     assert registry.projects("globex") == ("lab",)
-    assert registry.plan_in_force("acme", date(2026, 3, 1)) == "basic"
+    assert agreement_of(registry, "acme").plan_on(date(2026, 3, 1)) == "basic"
     acme = registry.customer("acme")
     assert acme is not None
     assert acme.registered_at == datetime(2026, 3, 1, tzinfo=UTC)

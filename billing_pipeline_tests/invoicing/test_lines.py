@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
 from billing_pipeline.invoicing.lines import InvoiceLine, by_currency, invoice_lines, invoice_total
 from billing_pipeline.rating.adjustments import rate_invoice
+from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.per_unit import PerUnit
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
-from billing_pipeline.rating.graduated import Graduated, Tier
-from billing_pipeline.rating.per_unit import PerUnit
 from billing_pipeline.rating.rule_book import Charge, Meter, Plan, RuleBook, RuleBooks
-from billing_pipeline.rating.unit_price import UnitPrice
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 TOKENS = PerUnit(flat=UnitPrice(Decimal(15), 1_000_000))

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.rating.adjustments import InvoiceRating, rate_invoice
+from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
-from billing_pipeline.rating.graduated import Graduated, Tier
 from billing_pipeline.rating.rate import rate_period
 from billing_pipeline.rating.rule_book import Charge, Meter, Plan, RuleBook, RuleBooks
-from billing_pipeline.rating.unit_price import UnitPrice
 
 OCTOBER, NOVEMBER, DECEMBER = date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)
 PRICE = Graduated(

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.per_unit import PerUnit
+from billing_pipeline.rating.charge_models.price import Price
+from billing_pipeline.rating.charge_models.price_table import PriceTable
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import MeteredQuantity, RatedPeriod
-from billing_pipeline.rating.graduated import Graduated, Tier
 from billing_pipeline.rating.money import EXACT, sum_exact
-from billing_pipeline.rating.per_unit import PerUnit
-from billing_pipeline.rating.price import Price
-from billing_pipeline.rating.price_table import PriceTable
 from billing_pipeline.rating.rate import rate_period
 from billing_pipeline.rating.rule_book import Charge, Meter, Plan, RuleBook, RuleBooks
-from billing_pipeline.rating.unit_price import UnitPrice
 
 OCTOBER = date(2026, 10, 1)
 A = '{"model":"a"}'

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from billing_pipeline.errors import DocumentError
-from billing_pipeline.rating.graduated import Graduated
-from billing_pipeline.rating.per_unit import PerUnit
+from billing_pipeline.rating.charge_models.graduated import Graduated
+from billing_pipeline.rating.charge_models.per_unit import PerUnit
 from billing_pipeline.rating.rule_book_yaml import load_rule_book, load_rule_books
 
 DEMO = Path(__file__).parents[2] / "data" / "rule_books"

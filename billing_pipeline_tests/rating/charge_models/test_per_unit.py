@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import pytest
 
-from billing_pipeline.rating.per_unit import PerUnit
-from billing_pipeline.rating.price import NoPrice, Priced, Segment
-from billing_pipeline.rating.price_table import PriceTable
-from billing_pipeline.rating.unit_price import UnitPrice
+from billing_pipeline.rating.charge_models.per_unit import PerUnit
+from billing_pipeline.rating.charge_models.price import NoPrice, Priced, Segment
+from billing_pipeline.rating.charge_models.price_table import PriceTable
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 
 
 class Row(NamedTuple):

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from billing_pipeline.rating.charge_models.price import NoPrice, dimension_values
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice, read_per, read_price
 from billing_pipeline.rating.document import Field
 from billing_pipeline.rating.money import is_currency
-from billing_pipeline.rating.price import NoPrice, dimension_values
-from billing_pipeline.rating.unit_price import UnitPrice, read_per, read_price
 
 DIMENSIONS_MOST = 8
 DIMENSION_CHARACTERS_MOST = 64

@@ -4,27 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from billing_pipeline.rating.charge_models.price import NoPrice, Part, Price, Priced, Segment
+from billing_pipeline.rating.charge_models.price_table import PriceTable, read_price_table
+from billing_pipeline.rating.charge_models.surroundings import Surroundings
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice, read_per, read_price
 from billing_pipeline.rating.document import Field
 from billing_pipeline.rating.money import EXACT
-from billing_pipeline.rating.price import NoPrice, Part, Priced, Segment
-from billing_pipeline.rating.price_table import PriceTable, read_price_table
-from billing_pipeline.rating.terms import Terms
-from billing_pipeline.rating.unit_price import UnitPrice, read_per, read_price
 
 _NO_FEE = Decimal()
 
 
 @dataclass(frozen=True)
-class PerUnit:
+class PerUnit(Price):
     """One price for every unit (`flat`), or a price table; exactly one of them is set."""
 
     flat: UnitPrice | None = None
     table: PriceTable | None = None
-
-    @property
-    def tier_by(self) -> tuple[str, ...]:
-        """None: the position does not matter."""
-        return ()
 
     def rate(self, segment: Segment) -> Sequence[Priced | NoPrice]:
         """Quantity times unit price, row by row."""
@@ -44,14 +39,14 @@ class PerUnit:
         return Priced(amount, (Part("", quantity, price.text, _NO_FEE, amount),))
 
 
-def read(field: Field, terms: Terms) -> PerUnit:
+def read(field: Field, around: Surroundings) -> PerUnit:
     """`{model: per_unit, unit_price, per?}` or `{model: per_unit, table}`, the table named or written out."""
     keys = field.mapping(required=("model",), optional=("unit_price", "per", "table"))
     if "table" in keys:
         for other in ("unit_price", "per"):
             if other in keys:
                 keys[other].fault("stands beside a price table; keep one of the two")
-        return PerUnit(table=_read_table(keys["table"], terms))
+        return PerUnit(table=_read_table(keys["table"], around))
     per = read_per(keys.get("per"))
     if "unit_price" not in keys:
         field.fault("has neither `unit_price` nor `table`; give one")
@@ -59,19 +54,19 @@ def read(field: Field, terms: Terms) -> PerUnit:
     return PerUnit(flat=UnitPrice(read_price(keys["unit_price"], per), per))
 
 
-def _read_table(field: Field, terms: Terms) -> PriceTable | None:
+def _read_table(field: Field, around: Surroundings) -> PriceTable | None:
     table = (
-        terms.price_tables.get(field.choice(list(terms.price_tables)))
+        around.price_tables.get(field.choice(list(around.price_tables)))
         if field.is_scalar
         else read_price_table(field)
     )
     if table is None:
         return None
-    if table.currency != terms.currency and table.currency and terms.currency:
+    if table.currency != around.currency and table.currency and around.currency:
         field.fault(
-            f"is in {table.currency}, but the plan is in {terms.currency}; use a table in {terms.currency}"
+            f"is in {table.currency}, but the plan is in {around.currency}; use a table in {around.currency}"
         )
     for name in table.by:
-        if name not in terms.group_by:
+        if name not in around.group_by:
             field.fault(f"is by {name!r}, which the meter does not group by; add it to the meter's group_by")
     return table

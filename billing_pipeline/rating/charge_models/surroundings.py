@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from billing_pipeline.rating.charge_models.price_table import PriceTable
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.price_table import PriceTable
 
 PROJECT = "project"
 """In `tier_by`: each project has a pool of its own."""
 
 
 @dataclass(frozen=True)
-class Terms:
+class Surroundings:
     """The plan's currency, the dimensions of the charge's meter, and the price tables of the rule book."""
 
     currency: str
@@ -19,9 +19,9 @@ class Terms:
     price_tables: Mapping[str, PriceTable]
 
 
-def read_tier_by(field: Field | None, terms: Terms) -> tuple[str, ...]:
+def read_tier_by(field: Field | None, around: Surroundings) -> tuple[str, ...]:
     """The dimensions (of the meter's `group_by`) and `project` that have a pool each."""
     if field is None:
         return ()
-    known = (*terms.group_by, PROJECT)
+    known = (*around.group_by, PROJECT)
     return tuple(item.choice(known) for item in field.items(most=len(known)))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.rating.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.price import Part, Priced, Segment
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.money import sum_exact
-from billing_pipeline.rating.price import Part, Priced, Segment
-from billing_pipeline.rating.unit_price import UnitPrice
 
 ZERO = Decimal()
 

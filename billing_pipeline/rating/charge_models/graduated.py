@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
+from billing_pipeline.rating.charge_models.price import NoPrice, Part, Price, Priced, Segment
+from billing_pipeline.rating.charge_models.surroundings import Surroundings, read_tier_by
+from billing_pipeline.rating.charge_models.unit_price import UnitPrice, read_per, read_price
 from billing_pipeline.rating.document import Field
 from billing_pipeline.rating.money import EXACT, grouped, negated, plain
-from billing_pipeline.rating.price import NoPrice, Part, Priced, Segment
-from billing_pipeline.rating.terms import Terms, read_tier_by
-from billing_pipeline.rating.unit_price import UnitPrice, read_per, read_price
 
 TIERS_MOST = 100
 _ZERO = Decimal()
@@ -40,7 +40,7 @@ class Tier:
 
 
 @dataclass(frozen=True)
-class Graduated:
+class Graduated(Price):
     """Tiers from 0 on without a gap, the last one open."""
 
     tiers: tuple[Tier, ...]
@@ -94,7 +94,7 @@ def _negative(part: Part) -> Part:
     )
 
 
-def read(field: Field, terms: Terms) -> Graduated:
+def read(field: Field, around: Surroundings) -> Graduated:
     """`{model: graduated, tiers: [{up_to, unit_price, per?, flat_fee?}, …], tier_by?}`, the last open."""
     keys = field.mapping(required=("model", "tiers"), optional=("tier_by",))
     items = keys["tiers"].items(least=1, most=TIERS_MOST)
@@ -104,7 +104,7 @@ def read(field: Field, terms: Terms) -> Graduated:
         tier = _read_tier(item, above, last=index == len(items) - 1)
         tiers.append(tier)
         above = tier.up_to or above
-    return Graduated(tuple(tiers), read_tier_by(keys.get("tier_by"), terms))
+    return Graduated(tuple(tiers), read_tier_by(keys.get("tier_by"), around))
 
 
 def _read_tier(item: Field, above: Decimal, *, last: bool) -> Tier:

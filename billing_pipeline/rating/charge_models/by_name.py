@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Mapping
 
-from billing_pipeline.rating import graduated, per_unit
+from billing_pipeline.rating.charge_models import graduated, per_unit
+from billing_pipeline.rating.charge_models.price import Price
+from billing_pipeline.rating.charge_models.surroundings import Surroundings
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.price import Price
-from billing_pipeline.rating.terms import Terms
 
-CHARGE_MODELS: Mapping[str, Callable[[Field, Terms], Price]] = {
+CHARGE_MODELS: Mapping[str, Callable[[Field, Surroundings], Price]] = {
     "graduated": graduated.read,
     "per_unit": per_unit.read,
 }
 
 
-def read_charge_model(field: Field, terms: Terms) -> Price | None:
+def read_charge_model(field: Field, around: Surroundings) -> Price | None:
     """The price that a charge's `price` field describes, or None where its model is missing or unknown."""
     model_field = field.child("model")
     if model_field is None:
         field.fault(f"has no `model`; give one of {', '.join(CHARGE_MODELS)}")
         return None
     model = model_field.choice(list(CHARGE_MODELS))
-    return CHARGE_MODELS[model](field, terms) if model else None
+    return CHARGE_MODELS[model](field, around) if model else None

@@ -3,6 +3,9 @@
 A charge is asked per pool and rule version: here is the position before you, here are your rows in pooled
 order, what does each cost? That one question serves shapes that look at a row alone (a price table), at the
 position (graduated) and at the pool's total (volume).
+
+Terms that belong to the whole usage period (an included quantity) come from the version at its start, which a
+segment carries as `opening`, and are prorated by `share`.
 """
 
 from collections.abc import Sequence
@@ -39,6 +42,14 @@ class Segment(NamedTuple):
     """The pool's quantity over the whole usage period, all versions together."""
     rows: Sequence[PoolRow]
     """In pooled order."""
+    events_before: int = 0
+    """How many events all earlier versions have priced."""
+    is_last: bool = True
+    """No later version prices anything of the pool; what is charged once for a pool is charged here."""
+    share: Fraction = Fraction(1)
+    """The share of the usage period in which the plan is in force, 0 to 1."""
+    opening: "Price | None" = None
+    """The charge's price by the version at the period's start; None: this one is it."""
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -67,11 +78,21 @@ class NoPrice(NamedTuple):
 
 
 class Price(Protocol):
-    """A charge model with its terms, as one charge of one plan has it."""
+    """A charge model with its terms, as one charge of one plan has it. Models inherit what they leave as it is."""
 
     @property
     def tier_by(self) -> tuple[str, ...]:
         """Dimensions (and `project`) that each have a pool of their own; empty: one pool for all."""
+        return ()
+
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """Dimensions that only carry an amount for the price; lines leave them out."""
+        return ()
+
+    def of_zero(self) -> Priced | None:
+        """What a usage period without any usage costs; None where it makes no line."""
+        return None
 
     def rate(self, segment: Segment) -> Sequence[Priced | NoPrice]:
         """One answer per row, in the order of the rows."""

@@ -1,0 +1,1 @@
+"""What stands around charges: discounts, minimums, maximums, coupons, credits, trials, proration."""
