@@ -196,6 +196,17 @@ def rules_check(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
         sys.exit(1)
 
 
+@rules.command("diff")
+@click.argument("old")
+@click.argument("new")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def rules_diff(old: str, new: str, as_json: bool) -> None:
+    """Say what rule book NEW says differently from OLD; each is a version of the folder, or a file."""
+    from billing_pipeline.terminal.rules_diff import diff_rules
+
+    diff_rules(_pipeline(), old, new, as_json=as_json)
+
+
 @billing.command("sql")
 @click.argument("query")
 @click.option(
