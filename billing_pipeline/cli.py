@@ -207,6 +207,40 @@ def rules_diff(old: str, new: str, as_json: bool) -> None:
     diff_rules(_pipeline(), old, new, as_json=as_json)
 
 
+@rules.group("import")
+def rules_import() -> None:
+    """Rule books to review, made of published prices."""
+
+
+@rules_import.command("genai-prices")
+@click.option("--provider", "providers", multiple=True, help="Only models of this provider; may be repeated.")
+@click.option("--models", multiple=True, help="Only models named so (* and ? allowed); may be repeated.")
+@click.option(
+    "--from", "day", type=DAY, help="Day from which the rule book is in force; default: today (UTC)."
+)
+@click.option("--version", help="Name of the version; default: genai-prices-DAY.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; default: print it.",
+)
+@click.option(
+    "--all-versions",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a rule book per day on which a price changes into this folder.",
+)
+def rules_import_genai_prices(day: datetime | None, **options: object) -> None:
+    """Write model prices that the package genai-prices knows as a rule book to review."""
+    from datetime import UTC
+
+    from billing_pipeline.terminal.rules_import import PriceImport, import_prices
+
+    first = day.date() if day else datetime.now(UTC).date()
+    import_prices(PriceImport(day=first, **options))  # type: ignore[arg-type]  # click checks them
+
+
 @billing.command("sql")
 @click.argument("query")
 @click.option(

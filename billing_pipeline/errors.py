@@ -332,6 +332,10 @@ class UnknownRuleVersionError(BillingError):
         super().__init__(f"{name!r} is no file and no version of a rule book; {hint}")
 
 
+class PriceImportError(BillingError):
+    """Published prices cannot be imported as asked. Caught by nobody but the command; nothing was written."""
+
+
 class RequeueCodeError(BillingError):
     """Records refused by an unknown code were to be sent again. Caught by nobody but the command."""
 
