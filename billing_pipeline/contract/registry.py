@@ -52,6 +52,22 @@ class RegistryChange(msgspec.Struct, frozen=True):
             return self.effective_from.astimezone(UTC)
         return datetime.combine(self.effective_from, time(), tzinfo=UTC)
 
+    @property
+    def slot(self) -> tuple[object, ...]:
+        """What this change is about. A later one of the same slot replaces it: the log says the last word last."""
+        own = (self.entity, self.entity_id)
+        match self.entity:
+            case "plan_assignment" | "add_on_assignment":
+                return (*own, self.effective_at)
+            case "contract_override" | "plan_override":
+                return (*own, self.effective_at, self.details.get("name"))
+            case "coupon":
+                return (*own, self.effective_at, self.details.get("coupon"))
+            case "rerating":
+                return (*own, *(self.details.get(name) for name in ("usage_period", "rules", "who", "why")))
+            case "customer" | "project" | "credit_grant":
+                return (*own, self.change)
+
 
 class Customer(msgspec.Struct, frozen=True):
     """A customer as last registered."""
@@ -72,14 +88,14 @@ class Registry:
         self._registered: dict[tuple[Entity, str], RegistryChange] = {}
         self._closed: dict[tuple[Entity, str], datetime] = {}
         self._projects: dict[str, set[str]] = {}
-        self._contracts: dict[tuple[Entity, str], list[RegistryChange]] = {}
+        self._contracts: dict[tuple[Entity, str], dict[tuple[object, ...], RegistryChange]] = {}
         for change in self._changes:
             self._apply(change)
 
     def _apply(self, change: RegistryChange) -> None:
         key = (change.entity, change.entity_id)
         if change.entity not in {"customer", "project"}:
-            self._contracts.setdefault((change.entity, change.entity_id.partition("/")[0]), []).append(change)
+            self._agree(change)
         if change.change == "close":
             self._closed[key] = change.effective_at
         elif change.change == "register":
@@ -88,9 +104,22 @@ class Registry:
                 customer_id, _, project_id = change.entity_id.partition("/")
                 self._projects.setdefault(customer_id, set()).add(project_id)
 
+    def _agree(self, change: RegistryChange) -> None:
+        said = self._contracts.setdefault((change.entity, change.entity_id.partition("/")[0]), {})
+        slot = change.slot
+        if change.change == "grant" and slot in said:
+            return  # The first word counts: its id is never used again, and invoices may have used it.
+        if change.change == "rerate":
+            slot = (*slot, change.queue_offset)  # Each is a deed of its own.
+        said.pop(slot, None)
+        said[slot] = change
+
     def contract_changes(self, entity: Entity, owner: str) -> tuple[RegistryChange, ...]:
-        """What was agreed with a customer (or, for plan overrides, for a plan), in the order of the offsets."""
-        return tuple(self._contracts.get((entity, owner), ()))
+        """What was agreed with a customer (or, for plan overrides, for a plan), in the order of the offsets.
+
+        What a later change has replaced is left out.
+        """
+        return tuple(self._contracts.get((entity, owner), {}).values())
 
     @property
     def changes(self) -> tuple[RegistryChange, ...]:
