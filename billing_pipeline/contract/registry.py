@@ -6,6 +6,7 @@ registry that an event at some offset saw.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
+from hashlib import sha256
 from typing import Literal
 
 import msgspec
@@ -67,6 +68,15 @@ class RegistryChange(msgspec.Struct, frozen=True):
                 return (*own, *(self.details.get(name) for name in ("usage_period", "rules", "who", "why")))
             case "customer" | "project" | "credit_grant":
                 return (*own, self.change)
+
+    def says_the_same(self, other: "RegistryChange") -> bool:
+        """Whether two changes have the same content, wherever in the log they stand."""
+        return self.content == other.content
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """All but the place in the log."""
+        return (self.entity, self.entity_id, self.change, self.effective_at, dict(self.details))
 
 
 class Customer(msgspec.Struct, frozen=True):
@@ -168,6 +178,17 @@ class Registry:
         change = self._registered.get(("customer", customer_id))
         anchor = change.details.get("anchor_day") if change else None
         return anchor if isinstance(anchor, int) else DEFAULT_ANCHOR_DAY
+
+
+def change_id(change: RegistryChange, earlier: int = 0) -> str:
+    """An id that follows from the change's content: the same registration is the same record.
+
+    Args:
+        change: the change.
+        earlier: how many of the same content the log has already.
+    """
+    content = msgspec.json.encode(change.content, order="sorted") + b"\0again" * earlier
+    return sha256(content).hexdigest()[:32]
 
 
 def control_record(change: RegistryChange, change_id: str, source: str = "registry") -> LogRecord:

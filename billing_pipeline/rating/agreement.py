@@ -42,7 +42,7 @@ class Override(NamedTuple):
 
     Attributes:
         name: tells it from others; the `term` of the lines it prices.
-        plan: the plan or add-on it changes; None is whichever the customer has.
+        plan: the plan or add-on it changes; None is whichever plan the customer has, and no add-on.
         details: `charge` with `price` or `rows`; `discounts`, `minimums`, `maximums`; as in a rule book.
         is_own: agreed with this customer, not added to the plan for all.
     """
@@ -168,7 +168,7 @@ class Agreement:
         """
         found: dict[tuple[bool, str], Override] = {}
         for each in self.overrides:  # the plan's before the customer's; each ordered by start, then by offset
-            if each.holds_on(plan, day):
+            if each.holds_on(plan, day) and (each.plan or plan not in self._add_on_names):
                 found.pop((each.is_own, each.name), None)
                 found[each.is_own, each.name] = each
         return tuple(found.values())
@@ -224,6 +224,10 @@ class Agreement:
     def _add_ons_on(self, day: date) -> list[Assignment]:
         found = {each.name: each for each in self.add_ons if each.holds_on(day)}
         return [each for _, each in sorted(found.items()) if each.quantity]
+
+    @cached_property
+    def _add_on_names(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.add_ons)  # no plan has the name of an add-on
 
     @cached_property
     def _first(self) -> Mapping[str, Assignment]:

@@ -200,7 +200,7 @@ def test_an_add_on_falls_through_ends_and_starts_again() -> None:
 
 
 def test_an_add_on_is_in_no_trial() -> None:
-    """Even where its plan is, and has its name."""
+    """Even where the plan is."""
     agreed = agreement(plan("growth", day(1)), add_on("seats", day(1)))
     assert shares(agreed, trial_days=14) == {"growth": Fraction(17, 31), "seats": 1}
 
@@ -303,6 +303,15 @@ def test_an_override_of_an_add_on_reaches_who_has_it() -> None:
     """Add-ons are overridden like plans."""
     agreed = agreement(add_on("seats", day(1)), plan_override("seats", "cheaper", day(1)))
     assert [each.name for each in agreed.overrides_on("seats", day(1))] == ["cheaper"]
+
+
+def test_an_override_that_names_no_plan_is_for_whichever_plan_there_is() -> None:
+    """Not for add-ons: a minimum of a customer would be due once for each of them."""
+    agreed = agreement(
+        plan("growth", day(1)), plan("scale", day(10)), add_on("seats", day(1)), override("deal", day(1))
+    )
+    found = {name: len(agreed.overrides_on(name, day(12))) for name in ("growth", "scale", "seats")}
+    assert found == {"growth": 1, "scale": 1, "seats": 0}
 
 
 def test_a_grant_is_read_with_all_its_terms() -> None:

@@ -5,22 +5,20 @@ The seed (`data/registry.yaml`) and what `billing registry apply` takes have one
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Literal
 
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.rating.contract_entries import (
+from billing_pipeline.rating.document import Field
+from billing_pipeline.rating.registry_files.contracts import (
     read_add_ons,
     read_coupons,
     read_plan_ends,
     read_plans,
     read_reratings,
 )
-from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.document_file import read_document
-from billing_pipeline.rating.grant_entries import read_credit_grants
-from billing_pipeline.rating.override_entries import read_overrides, read_plan_overrides
-from billing_pipeline.rating.registry_entry import RegistryEntry, read_id
+from billing_pipeline.rating.registry_files.entry import RegistryEntry, read_id
+from billing_pipeline.rating.registry_files.grants import read_credit_grants
+from billing_pipeline.rating.registry_files.overrides import read_overrides, read_plan_overrides
 
 CUSTOMERS_MOST = 100_000
 PROJECTS_MOST = 10_000
@@ -38,15 +36,14 @@ _ABOUT_CUSTOMER = ("name", "email", "anchor_day", "plan")
 """They are entered with the customer, so they need the day from which it is registered."""
 
 
-def read_registry(path: Path, *, may_be_empty: bool = False) -> tuple[Field, tuple[RegistryEntry, ...]]:
-    """The root of a registry file, for further faults, and its entries in the order of the file.
+def read_entries(root: Field) -> tuple[RegistryEntry, ...]:
+    """The entries of a registry file in its order.
 
     Raises:
         DocumentError: the file has faults; all of them are listed with line and field.
     """
-    root = read_document(path, may_be_empty=may_be_empty)
     if root.is_null:
-        return root, ()
+        return ()
     keys = root.mapping(optional=("customers", "plan_overrides", "reratings"))
     entries: list[RegistryEntry] = []
     for item in keys["customers"].items(most=CUSTOMERS_MOST) if "customers" in keys else ():
@@ -57,19 +54,7 @@ def read_registry(path: Path, *, may_be_empty: bool = False) -> tuple[Field, tup
         entries += read_reratings(keys["reratings"])
     _refuse_repeated(entries)
     root.raise_faults()
-    return root, tuple(entries)
-
-
-def load_seed(path: Path) -> list[RegistryChange]:
-    """The changes of the registry seed in the order of the file, all at offset -1; none where there is no file.
-
-    Raises:
-        DocumentError: the file has faults; all of them are listed with line and field.
-    """
-    if not path.is_file():
-        return []
-    _, entries = read_registry(path, may_be_empty=True)
-    return [entry.change for entry in entries]
+    return tuple(entries)
 
 
 def _refuse_repeated(entries: Iterable[RegistryEntry]) -> None:

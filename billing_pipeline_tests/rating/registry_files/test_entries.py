@@ -9,9 +9,10 @@ import pytest
 from billing_pipeline.contract.registry import Registry, RegistryChange
 from billing_pipeline.errors import DocumentError
 from billing_pipeline.rating.agreement import agreement_of
-from billing_pipeline.rating.registry_file import load_seed, read_registry
+from billing_pipeline.rating.document_file import read_document
+from billing_pipeline.rating.registry_files.customers import read_entries
 
-PROJECT_SEED = Path(__file__).resolve().parents[2] / "data" / "registry.yaml"
+PROJECT_SEED = Path(__file__).resolve().parents[3] / "data" / "registry.yaml"
 MINIMUMS = "{name: x, effective_from: 2026-02-01, minimums: []}"
 SEED = """\
 customers:
@@ -39,6 +40,10 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
+def read(path: Path) -> list[RegistryChange]:
+    return [entry.change for entry in read_entries(read_document(path, may_be_empty=True))]
+
+
 def acme(text: str) -> str:
     """A file in which acme, registered on 1 January, has agreed to something."""
     lines = "".join(f"    {line}\n" for line in text.splitlines())
@@ -47,12 +52,12 @@ def acme(text: str) -> str:
 
 def changes_of(folder: Path, text: str) -> list[RegistryChange]:
     """The changes but the registration."""
-    return [change for change in load_seed(write(folder, text)) if change.entity != "customer"]
+    return [change for change in read(write(folder, text)) if change.entity != "customer"]
 
 
 def faults_of(folder: Path, text: str) -> list[str]:
     with pytest.raises(DocumentError) as caught:
-        load_seed(write(folder, text))
+        read(write(folder, text))
     return [f"{fault.line}: {fault.field}: {fault.message}" for fault in caught.value.faults]
 
 
@@ -64,7 +69,7 @@ def assert_faults(found: Sequence[str], expected: Sequence[str]) -> None:
 
 def test_a_seed_precedes_the_log(tmp_path: Path) -> None:
     """All its changes stand at offset -1 and answer like any others."""
-    changes = load_seed(write(tmp_path, SEED))
+    changes = read(write(tmp_path, SEED))
     registry = Registry(changes)
     assert {change.queue_offset for change in changes} == {-1}
     assert registry.projects("acme") == ("research", "support-bot")
@@ -76,7 +81,7 @@ def test_a_seed_precedes_the_log(tmp_path: Path) -> None:
 
 def test_the_seed_of_the_project_is_valid_and_empty() -> None:
     """Customers arrive through the log."""
-    assert load_seed(PROJECT_SEED) == []
+    assert read(PROJECT_SEED) == []
 
 
 def test_the_form_documented_in_the_seed_is_valid(tmp_path: Path) -> None:
@@ -84,7 +89,7 @@ def test_the_form_documented_in_the_seed_is_valid(tmp_path: Path) -> None:
     lines = PROJECT_SEED.read_text("utf-8").splitlines()
     start = lines.index("# customers:")
     example = [line.removeprefix("# ") for line in lines[start:] if line.startswith("#")]
-    changes = load_seed(write(tmp_path, "\n".join(example)))
+    changes = read(write(tmp_path, "\n".join(example)))
     assert {change.entity for change in changes} == {
         *("customer", "project", "plan_assignment", "add_on_assignment", "contract_override"),
         *("plan_override", "coupon", "credit_grant", "rerating"),
@@ -93,9 +98,8 @@ def test_the_form_documented_in_the_seed_is_valid(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "customers:\n"])
 def test_an_empty_seed_is_no_fault(tmp_path: Path, text: str) -> None:
-    """Neither is a missing file."""
-    assert load_seed(write(tmp_path, text)) == []
-    assert load_seed(tmp_path / "absent.yaml") == []
+    """It says nothing, and may."""
+    assert read(write(tmp_path, text)) == []
 
 
 def test_plans_and_add_ons_are_read_with_their_terms(tmp_path: Path) -> None:
@@ -255,8 +259,8 @@ customers:
             "5: customers[2].projects[0]: needs an `effective_from`",
         ],
     )
-    _, entries = read_registry(write(tmp_path, text.split("  - {id: bolt", maxsplit=1)[0]))
-    assert [entry.change.entity for entry in entries] == ["coupon"]
+    [change] = read(write(tmp_path, text.split("  - {id: bolt", maxsplit=1)[0]))
+    assert change.entity == "coupon"
 
 
 def test_every_fault_is_listed_with_line_and_field(tmp_path: Path) -> None:
@@ -332,12 +336,16 @@ customers:
             "overrides[0].charge: has no `price` or `rows` beside it",
         ),
         (
-            "overrides: [{name: x, effective_from: 2026-02-01, charge: c, meter: m, rows: []}]",
+            "overrides: [{name: x, effective_from: 2026-02-01, charge: c, meter: m, rows: [{per: 1}]}]",
             "overrides[0].meter: has no `price` beside it",
         ),
         (
-            "overrides: [{name: x, effective_from: 2026-02-01, charge: c, price: {}, rows: []}]",
+            "overrides: [{name: x, effective_from: 2026-02-01, charge: c, price: {}, rows: [{per: 1}]}]",
             "overrides[0].rows: stands beside `price`",
+        ),
+        (
+            "overrides: [{name: x, effective_from: 2026-02-01, charge: c, rows: [{match: {a: b}, unit_price: 3}]}]",
+            "overrides[0].rows[0]: does not say for how many units",
         ),
         (
             f"overrides: [{MINIMUMS}, {MINIMUMS}]",
@@ -360,7 +368,7 @@ def test_a_faulty_contract_names_its_field(tmp_path: Path, entry: str, fault: st
     [
         (
             ("amount: 5", "amount: 5.001"),
-            "amount: 5.001 has too many digits; give at most 12 before and 2 after",
+            "amount: 5.001 cannot be billed in usd, which has 2 digits",
         ),
         (("amount: 5", "amount: 0.00"), "amount: is 0"),
         (("amount: 5", "amount: 1e3"), "amount: '1e3' is no plain decimal"),
@@ -395,5 +403,5 @@ def test_a_rerating_says_who_and_why(tmp_path: Path) -> None:
 def test_what_is_not_yaml_is_a_fault_with_its_line(tmp_path: Path) -> None:
     """A broken file says where it is broken."""
     with pytest.raises(DocumentError) as caught:
-        load_seed(write(tmp_path, "customers:\n  - id: [acme\n"))
+        read(write(tmp_path, "customers:\n  - id: [acme\n"))
     assert caught.value.faults[0].line >= 2

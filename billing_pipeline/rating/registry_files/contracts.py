@@ -5,7 +5,7 @@ from datetime import date
 
 from billing_pipeline.contract.registry import RegistryChange
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.registry_entry import (
+from billing_pipeline.rating.registry_files.entry import (
     ENTRIES_MOST,
     RegistryEntry,
     dated_items,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from billing_pipeline.contract.registry import RegistryChange
+from billing_pipeline.rating.book_sections.amounts import read_amount, read_currency
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.money import UNIT_PRICE_INTEGER_DIGITS, is_currency, minor_exponent, plain
-from billing_pipeline.rating.registry_entry import (
+from billing_pipeline.rating.money import plain
+from billing_pipeline.rating.registry_files.entry import (
     Dated,
     RegistryEntry,
     dated_items,
@@ -16,8 +17,6 @@ from billing_pipeline.rating.registry_entry import (
 
 PRIORITY_MOST = 1_000_000
 CHARGES_MOST = 1_000
-FRACTION_DIGITS_MOST = 4
-"""No currency has more."""
 
 
 def read_credit_grants(field: Field, customer_id: str) -> Iterator[RegistryEntry]:
@@ -43,17 +42,12 @@ def _details(item: Dated) -> dict[str, object]:
 
 
 def _value(keys: Mapping[str, Field]) -> dict[str, object]:
-    currency = keys["currency"].text()
-    if currency and not is_currency(currency):
-        keys["currency"].fault(
-            f"unknown currency {currency!r}; give a code of ISO 4217 in lower case, like usd"
-        )
-        currency = ""
-    digits = minor_exponent(currency) if currency else FRACTION_DIGITS_MOST
-    amount = keys["amount"].decimal(integer_digits=UNIT_PRICE_INTEGER_DIGITS, fraction_digits=digits)
-    if amount is not None and not amount:
+    currency = read_currency(keys["currency"])
+    faults = len(keys["amount"].faults)
+    amount = read_amount(keys["amount"], currency)
+    if not amount and len(keys["amount"].faults) == faults:
         keys["amount"].fault("is 0; grant something, or leave the grant out")
-    return {"amount": plain(amount) if amount else "", "currency": currency}
+    return {"amount": plain(amount), "currency": currency}
 
 
 def _void(item: Dated, entity_id: str) -> Iterator[RegistryEntry]:

@@ -6,8 +6,9 @@ reads them.
 
 from collections.abc import Iterator, Mapping
 
+from billing_pipeline.rating.book_sections.terms import TERM_KEYS
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.registry_entry import (
+from billing_pipeline.rating.registry_files.entry import (
     Dated,
     RegistryEntry,
     check_size,
@@ -16,8 +17,7 @@ from billing_pipeline.rating.registry_entry import (
     read_until,
 )
 
-TERM_LISTS = ("discounts", "minimums", "maximums")
-TERMS = ("charge", "meter", "price", "rows", *TERM_LISTS)
+TERMS = ("charge", "meter", "price", "rows", *TERM_KEYS)
 
 
 def read_overrides(field: Field, customer_id: str) -> Iterator[RegistryEntry]:
@@ -46,7 +46,7 @@ def _details(item: Dated) -> dict[str, object]:
 
 
 def _check_combination(field: Field, keys: Mapping[str, Field]) -> None:
-    if not any(key in keys for key in ("price", "rows", *TERM_LISTS)):
+    if not any(key in keys for key in ("price", "rows", *TERM_KEYS)):
         field.fault("changes nothing; give `charge` with `price` or `rows`, or discounts, minimums, maximums")
     for key, others in (
         *(("charge", ("price", "rows")), ("price", ("charge",))),
@@ -56,3 +56,7 @@ def _check_combination(field: Field, keys: Mapping[str, Field]) -> None:
             keys[key].fault(f"has no {' or '.join(f'`{other}`' for other in others)} beside it; add it")
     if "price" in keys and "rows" in keys:
         keys["rows"].fault("stands beside `price`; keep one of the two")
+    for row in keys["rows"].items(least=1) if "rows" in keys else ():
+        # The table's own `per` is another file's: whoever copies a row from there must not pay a million times.
+        if not row.is_scalar and row.child("per") is None:
+            row.fault("does not say for how many units its price is; add `per`: 1, 1000 or 1000000")
