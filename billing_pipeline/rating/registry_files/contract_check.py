@@ -35,20 +35,22 @@ def check_contracts(entries: Sequence[RegistryEntry], before: Registry, books: R
         match change.change:
             case "assign" if change.entity == "plan_assignment":
                 names = {name for book in in_force for name in book.plans}
-                _known(entry.place("plan"), "plan", str(change.details["plan"]), names, change)
+                _known(entry.place("plan"), "a plan", str(change.details["plan"]), names, change)
             case "assign":
                 names = {name for book in in_force for name in book.add_ons}
                 add_on = change.entity_id.partition("/")[2]
-                _known(entry.place("add_on"), "add-on", add_on, names, change)
+                _known(entry.place("add_on"), "an add-on", add_on, names, change)
             case "redeem":
                 book = books.in_force(change.effective_at)
                 coupons = book.coupons if book else ()
-                _known(entry.place("coupon"), "coupon", str(change.details["coupon"]), coupons, change)
+                _known(entry.place("coupon"), "a coupon", str(change.details["coupon"]), coupons, change)
             case "rerate" if "rules" in change.details:
-                _choice(entry.place("rules"), "rule version", str(change.details["rules"]), _versions(books))
+                _choice(
+                    entry.place("rules"), "a rule version", str(change.details["rules"]), _versions(books)
+                )
             case "grant":
                 for item in entry.keys["charges"].items() if "charges" in entry.keys else ():
-                    _choice(item, "charge", item.text(), charges)
+                    _choice(item, "a charge", item.text(), charges)
             case _:
                 pass
     _check_currencies(entries, before, books)
@@ -72,7 +74,7 @@ def _versions(books: RuleBooks) -> list[str]:
 
 def _known(field: Field, kind: str, name: str, names: Collection[str], change: RegistryChange) -> None:
     span = f"from {change.effective_at:%Y-%m-%d} on"
-    if kind == "coupon":
+    if kind == "a coupon":
         span = f"on {change.effective_at:%Y-%m-%d}"
     _choice(field, kind, name, names, f" in force {span}")
 
@@ -82,7 +84,7 @@ def _choice(field: Field, kind: str, name: str, names: Collection[str], span: st
         return
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     known = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(names)) or '(none)'}"
-    field.fault(f"no rule book{span} has a {kind} {name!r}; {known}")
+    field.fault(f"no rule book{span} has {kind} {name!r}; {known}")
 
 
 def _check_currencies(entries: Sequence[RegistryEntry], before: Registry, books: RuleBooks) -> None:

@@ -93,7 +93,7 @@ def _note_unknown(entry: RegistryEntry, targets: Sequence[Target]) -> None:
     name = entry.change.details["charge"]
     if "meter" in entry.keys:
         entry.keys["meter"].fault(
-            f"no rule book has a meter {entry.change.details['meter']!r}; known are {_all(meters)}"
+            f"no rule book in force has a meter {entry.change.details['meter']!r}; known are {_all(meters)}"
         )
         return
     add = "" if "rows" in entry.keys else "; to add a charge, name the `meter` it prices"
