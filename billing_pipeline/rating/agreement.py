@@ -134,12 +134,25 @@ class Agreement:
 
     def plan_on(self, day: date) -> str | None:
         """The plan in force on a UTC day, or None."""
-        assignment = self._assignment_on(day)
+        assignment = self.assignment_on(day)
         return (assignment.name or None) if assignment else None
 
     def add_ons_on(self, day: date) -> tuple[str, ...]:
         """The add-ons in force on a UTC day, by name."""
-        return tuple(sorted({each.name for each in self._add_ons_on(day)}))
+        return tuple(each.name for each in self.add_on_assignments_on(day))
+
+    def assignment_on(self, day: date) -> Assignment | None:
+        """What says the plan in force on a UTC day: none, or an end, whose name is ""."""
+        found = None
+        for each in self.assignments:  # ordered by start, then by offset
+            if each.holds_on(day):
+                found = each
+        return found
+
+    def add_on_assignments_on(self, day: date) -> list[Assignment]:
+        """The add-ons in force on a UTC day with their quantities, by name."""
+        found = {each.name: each for each in self.add_ons if each.holds_on(day)}
+        return [each for _, each in sorted(found.items()) if each.quantity]
 
     def trial_until(self, plan: str, trial_days: int) -> date | None:
         """The first day after the free trial of a plan; None where it has none.
@@ -188,9 +201,9 @@ class Agreement:
         cuts = [*sorted({first, *(day for day in limits if day and first < day < after)}), after]
         found: dict[tuple[bool, str], Stretch] = {}
         for cut, following in pairwise(cuts):
-            plan = self._assignment_on(cut)
+            plan = self.assignment_on(cut)
             due = [(False, plan)] if plan and plan.name else []
-            for is_add_on, each in [*due, *((True, each) for each in self._add_ons_on(cut))]:
+            for is_add_on, each in [*due, *((True, each) for each in self.add_on_assignments_on(cut))]:
                 free = None if is_add_on else trial_until(each.name)
                 seconds = self._seconds(cut, following)
                 if not seconds:
@@ -213,17 +226,6 @@ class Agreement:
         if self.closed_at is not None:
             end = min(end, self.closed_at)
         return max(0, (end - begin) // _ONE_SECOND)
-
-    def _assignment_on(self, day: date) -> Assignment | None:
-        found = None
-        for each in self.assignments:  # ordered by start, then by offset
-            if each.holds_on(day):
-                found = each
-        return found
-
-    def _add_ons_on(self, day: date) -> list[Assignment]:
-        found = {each.name: each for each in self.add_ons if each.holds_on(day)}
-        return [each for _, each in sorted(found.items()) if each.quantity]
 
     @cached_property
     def _add_on_names(self) -> frozenset[str]:
