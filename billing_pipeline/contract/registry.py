@@ -6,6 +6,7 @@ registry that an event at some offset saw.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
+from functools import cached_property
 from hashlib import sha256
 from typing import Literal
 
@@ -130,6 +131,15 @@ class Registry:
         What a later change has replaced is left out.
         """
         return tuple(self._contracts.get((entity, owner), {}).values())
+
+    def known_as(self, change: RegistryChange) -> RegistryChange | None:
+        """The last word about what a change is about, where that says the same; None where it is news."""
+        said = self._last_words.get(change.slot)
+        return said if said is not None and said.says_the_same(change) else None
+
+    @cached_property
+    def _last_words(self) -> dict[tuple[object, ...], RegistryChange]:
+        return {change.slot: change for change in self._changes}
 
     @property
     def changes(self) -> tuple[RegistryChange, ...]:

@@ -5,7 +5,7 @@ matter, is left out, so a file can be applied as often as one likes.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -54,28 +54,18 @@ def apply_file(workshop: Workshop, lander: Lander, path: Path, *, dry_run: bool 
     with nullcontext() if dry_run else workshop.lake.lock(PRODUCER):
         registry, day = registry_now(workshop, lander), today(lander.queue)
         changes = load_changes(path, registry, workshop.books, today=day)
-        known = _known(registry, changes)
-        new = [change for change in changes if change.slot not in known]
+        known = [registry.known_as(change) for change in changes]
+        new = [change for change, said in zip(changes, known, strict=True) if said is None]
         offsets = iter(() if dry_run else append_changes(lander.queue, registry, new))
         return [
             Entry(
                 change,
-                known[change.slot] if change.slot in known else next(offsets, None),
-                is_new=change.slot not in known,
+                next(offsets, None) if said is None else said.queue_offset,
+                is_new=said is None,
                 is_retroactive=_is_retroactive(change, registry, day),
             )
-            for change in changes
+            for change, said in zip(changes, known, strict=True)
         ]
-
-
-def _known(registry: Registry, changes: Iterable[RegistryChange]) -> dict[tuple[object, ...], int]:
-    """By what it is about, the offset of each change that is the log's last word."""
-    last = {change.slot: change for change in registry.changes}
-    return {
-        change.slot: said.queue_offset
-        for change in changes
-        if (said := last.get(change.slot)) is not None and said.says_the_same(change)
-    }
 
 
 def _is_retroactive(change: RegistryChange, before: Registry, day: date) -> bool:

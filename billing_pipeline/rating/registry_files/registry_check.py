@@ -33,7 +33,8 @@ def check_registry(entries: Sequence[RegistryEntry], before: Registry, today: da
                 f"customer {customer_id!r} is not registered; give the day from which it is, `effective_from`"
             )
             continue
-        _check_closing(entry, after, customer_id)
+        if before.known_as(change) is None:
+            _check_closing(entry, after, customer_id)
         if change.change == "rerate":
             _check_rerating(entry, after, customer_id, today)
     _check_kept(entries, before)

@@ -55,6 +55,14 @@ def test_a_closing_in_the_same_file_counts(faults_of: Faults) -> None:
     assert fault.startswith("customers[0].projects[0].effective_from: customer acme is closed")
 
 
+def test_what_was_agreed_already_does_not_stand_in_the_way_of_a_closing(faults_of: Faults) -> None:
+    """A customer may close before something begins that has been entered."""
+    entry = "plans: [{plan: team, effective_from: 2026-01-01}]\n    closed_from: 2025-12-31"
+    assert faults_of(of_acme(entry), [ACME, TEAM]) == []
+    [fault] = faults_of(of_acme(entry), [ACME])
+    assert fault.startswith("customers[0].plans[0].effective_from: customer acme is closed from 2025-12-31")
+
+
 def test_the_id_of_a_grant_is_not_used_for_other_content(faults_of: Faults) -> None:
     """The same grant once more is no fault: the file is applied again."""
     assert faults_of(of_acme(f"credit_grants: [{GRANT}]"), [ACME, PILOT]) == []
