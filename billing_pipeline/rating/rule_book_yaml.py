@@ -23,6 +23,15 @@ def load_rule_books(folder: Path) -> RuleBooks:
     """All rule books of a folder (`*.yaml`), ordered by `effective_from`.
 
     Raises:
+        DocumentError: as `read_folder`.
+    """
+    return RuleBooks(tuple(book for _, book in read_folder(folder)))
+
+
+def read_folder(folder: Path) -> list[tuple[Field, RuleBook]]:
+    """All rule books of a folder with their documents, ordered by `effective_from`.
+
+    Raises:
         DocumentError: lists the faults of all files, also versions or starts that two files share, and plans
             and add-ons that change their currency between versions.
     """
@@ -51,7 +60,7 @@ def load_rule_books(folder: Path) -> RuleBooks:
         faults += root.faults
     if faults:
         raise DocumentError(faults)
-    return RuleBooks(tuple(book for _, book in read))
+    return read
 
 
 def load_rule_book(path: Path) -> RuleBook:

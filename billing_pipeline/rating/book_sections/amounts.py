@@ -64,7 +64,7 @@ def read_scope(field: Field | None, names: Collection[str]) -> frozenset[str]:
     if field is None:
         return frozenset()
     items = field.items(most=SCOPE_MOST)
-    if field.node is not None and not field.is_scalar and not items:
+    if field.is_list and not items:
         field.fault("names nothing; leave it out to apply to everything")
     for item in items:
         name = item.choice(sorted(names))
