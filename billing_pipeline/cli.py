@@ -282,6 +282,45 @@ def demo(through: datetime) -> None:
     run_demo(_pipeline(), last)
 
 
+@billing.group()
+def registry() -> None:
+    """Customers and their contracts: plans, add-ons, overrides, coupons, credit grants."""
+
+
+@registry.command("apply")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be appended; nothing is.")
+def registry_apply(file: Path, dry_run: bool) -> None:
+    """Enter what FILE says and the log does not, or nothing where it has a fault (docs/contracts.md)."""
+    from billing_pipeline.terminal.registry_report import run_apply
+
+    run_apply(_pipeline(), file, dry_run=dry_run)
+
+
+@registry.command("show")
+@click.argument("customer")
+@click.option("--day", type=DAY, help="What holds on this day; default: today, in UTC.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+def registry_show(customer: str, day: datetime | None, as_json: bool) -> None:
+    """Show what CUSTOMER has agreed to, and every change that said so."""
+    from billing_pipeline.terminal.registry_view import show_customer
+
+    show_customer(_pipeline(), customer, day.date() if day else None, as_json=as_json)
+
+
+@billing.command()
+@click.argument("customer")
+@click.option("--period", required=True, help="Usage period: 2026-10, or the day it starts on.")
+@click.option("--rules", metavar="VERSION", help="Use the prices of this rule version.")
+@click.option("--who", required=True, help="Who wants it.")
+@click.option("--why", required=True, help="The reason, for the records.")
+def rerate(customer: str, period: str, rules: str | None, who: str, why: str) -> None:
+    """Have CUSTOMER's next invoice rate a past usage period again, by the contracts known then."""
+    from billing_pipeline.terminal.registry_report import run_rerate
+
+    run_rerate(_pipeline(), customer, period, rules=rules, who=who, why=why)
+
+
 def _pipeline() -> "Pipeline":
     from billing_pipeline.pipeline import Pipeline
     from billing_pipeline.settings import load_settings
