@@ -78,7 +78,7 @@ def _fenced(language: str, text: str) -> Iterator[str]:
 
 def main(folder: Path) -> None:
     """Write the page and its plots into a folder; plots of models that are no more are removed."""
-    from billing_pipeline.charge_sheet.plots import figure_of, svg_of  # noqa: PLC0415 - an extra; the page goes without
+    from billing_pipeline.charge_sheet.plots import figure_of, svg_of
 
     (folder / PAGE).write_text(sheet_document(), "utf-8")
     plots = folder / PLOTS
