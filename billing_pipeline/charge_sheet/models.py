@@ -16,6 +16,7 @@ from billing_pipeline.rating.charge_models.price import Part, Price, Priced, Seg
 from billing_pipeline.rating.charge_models.surroundings import Surroundings
 from billing_pipeline.rating.document import Field
 from billing_pipeline.rating.document_file import read_document
+from billing_pipeline.rating.money import grouped, plain
 
 FILE = Path(__file__).with_name("models.yaml")
 _DIGITS = {"integer_digits": 12, "fraction_digits": 9}
@@ -77,7 +78,7 @@ class ModelSheet:
         """What a period with this usage costs, and how it is made."""
         if not quantity:
             return self.price.of_zero() or Priced(Decimal(), ())
-        values = {**dimensions, self.event_dimension: f"{quantity:f}"} if self.event_dimension else dimensions
+        values = {**dimensions, self.event_dimension: plain(quantity)} if self.event_dimension else dimensions
         row = Row(quantity, 1, json.dumps(values, separators=(",", ":"), sort_keys=True))
         (answer,) = self.price.rate(Segment(Decimal(), quantity, [row], share=share))
         assert isinstance(answer, Priced), f"the sheet's example of {self.model} has no price"  # noqa: S101 - of models.yaml
@@ -86,8 +87,10 @@ class ModelSheet:
 
 def part_text(part: Part) -> str:
     """How a part is made, for the table: 1,000 times 0.01 plus 5."""
-    fee = f" + {part.flat_fee.normalize():f}" if part.flat_fee else ""
-    return f"{part.quantity.normalize():,f} {_TIMES} {part.unit_price}{fee}"
+    fee = plain(part.flat_fee) if part.flat_fee else ""
+    if part.unit_price == "0":
+        return fee or f"{grouped(part.quantity)} free"
+    return f"{grouped(part.quantity)} {_TIMES} {part.unit_price}" + (f" + {fee}" if fee else "")
 
 
 def model_sheets() -> tuple[ModelSheet, ...]:

@@ -15,6 +15,8 @@ from matplotlib.typing import RcKeyType
 from billing_pipeline.charge_sheet.models import Curve, ModelSheet
 
 _JUST_ABOVE = Decimal("0.000001")
+_JUMP_LEAST = 0.005
+"""Half a cent: what is less cannot be seen."""
 _BOUNDS_LABELLED_MOST = 4
 _SIZE_INCHES = (6.4, 3.2)
 _INK = "#7d8794"
@@ -83,7 +85,7 @@ def _draw(axes: Axes, sheet: ModelSheet, curve: Curve, colour: str) -> None:
             label=label,
         )
         label = "_"
-        if end_before is not None and abs(end_before - start_amount) > abs(end_before) * 1e-5:
+        if end_before is not None and abs(end_before - start_amount) > _JUMP_LEAST:
             axes.plot([start, start], [end_before, start_amount], color=colour, linewidth=0.8, linestyle=":")
             axes.plot(start, end_before, "o", color=colour, markersize=4.5, clip_on=False, zorder=3)
             axes.plot(start, start_amount, "o", color=colour, markersize=4.5, fillstyle="none", zorder=3)
