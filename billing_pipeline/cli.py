@@ -175,6 +175,38 @@ def invoice_show(customer: str, period: str, as_json: bool) -> None:
     show_invoice(_pipeline(), customer, period, as_json=as_json)
 
 
+@billing.group()
+def rules() -> None:
+    """Rule books: check them, compare two versions, import prices."""
+
+
+@rules.command("check")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Status 1 also where there are warnings.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of lines.")
+def rules_check(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
+    """Say what is wrong with the rule books in FILES (default: the folder of the settings), and what they lack.
+
+    Faults come with file, line and field, and end with status 1. Where there are none, warnings tell of gaps: a
+    meter without a charge, usage without a price, usage billed twice.
+    """
+    from billing_pipeline.terminal.rules_check import check_rules
+
+    if not check_rules(_pipeline(), files, strict=strict, as_json=as_json):
+        sys.exit(1)
+
+
+@rules.command("diff")
+@click.argument("old")
+@click.argument("new")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def rules_diff(old: str, new: str, as_json: bool) -> None:
+    """Say what rule book NEW says differently from OLD; each is a version of the folder, or a file."""
+    from billing_pipeline.terminal.rules_diff import diff_rules
+
+    diff_rules(_pipeline(), old, new, as_json=as_json)
+
+
 @billing.command("sql")
 @click.argument("query")
 @click.option(

@@ -321,6 +321,17 @@ class RuleBookTooLateError(BillingError):
         )
 
 
+class UnknownRuleVersionError(BillingError):
+    """A rule book was named that does not exist. Caught by nobody but the command."""
+
+    def __init__(self, name: str, near: str | None, known: Sequence[str]) -> None:
+        self.name = name
+        self.near = near
+        self.known = tuple(known)
+        hint = f"did you mean {near!r}?" if near else f"known versions are {', '.join(known)}"
+        super().__init__(f"{name!r} is no file and no version of a rule book; {hint}")
+
+
 class RequeueCodeError(BillingError):
     """Records refused by an unknown code were to be sent again. Caught by nobody but the command."""
 

@@ -191,6 +191,11 @@ class Field:
         """The value is a single text or number, no list and no mapping."""
         return isinstance(self.node, ScalarNode)
 
+    @property
+    def is_list(self) -> bool:
+        """The value is a list."""
+        return isinstance(self.node, SequenceNode)
+
     def _child_name(self, key: str) -> str:
         return f"{self.name}.{key}" if self.name else key
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from billing_pipeline.rating.charge_models.price import Price
+from billing_pipeline.rating.charge_models.price_table import PriceTable
 from billing_pipeline.rating.plan_terms.commitment import Maximum, Minimum
 from billing_pipeline.rating.plan_terms.coupon import Coupon
 from billing_pipeline.rating.plan_terms.discount import Discount
@@ -132,6 +133,7 @@ class RuleBook:
     plans: Mapping[str, Plan]
     add_ons: Mapping[str, Plan] = field(default_factory=dict)
     coupons: Mapping[str, Coupon] = field(default_factory=dict)
+    price_tables: Mapping[str, PriceTable] = field(default_factory=dict)
     close_policy: ClosePolicy = field(default_factory=ClosePolicy)
 
 

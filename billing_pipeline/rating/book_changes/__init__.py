@@ -1,0 +1,1 @@
+"""What two rule books say differently, value by value."""

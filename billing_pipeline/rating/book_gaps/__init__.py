@@ -1,0 +1,1 @@
+"""What a faultless rule book may still lack, or say twice: found before usage finds it."""
