@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
-from ruamel.yaml import YAML
-
+from billing_pipeline.charge_sheet.yaml_text import yaml_text
 from billing_pipeline.rating.charge_models.by_name import read_charge_model
 from billing_pipeline.rating.charge_models.price import Part, Price, Priced, Segment
 from billing_pipeline.rating.charge_models.surroundings import Surroundings
@@ -125,7 +123,7 @@ def _read(item: Field) -> ModelSheet:
         line=keys["line"].text(),
         formula=keys["formula"].text(),
         notes=tuple(note.text(most=1000) for note in keys["notes"].items()) if "notes" in keys else (),
-        terms=_terms(keys["price"]),
+        terms=yaml_text("price", keys["price"]),
         price=price,
         currency=currency,
         unit=keys["unit"].text(),
@@ -160,9 +158,3 @@ def _dimensions(keys: Mapping[str, Field]) -> dict[str, str]:
 
 def _decimal(field: Field) -> Decimal:
     return field.decimal(**_DIGITS) or Decimal()
-
-
-def _terms(field: Field) -> str:
-    text = StringIO()
-    YAML().serialize(field.node, text)
-    return text.getvalue()

@@ -75,7 +75,7 @@ def _draw(axes: Axes, sheet: ModelSheet, curve: Curve, colour: str) -> None:
             across = axes.get_xaxis_transform()
             axes.text(float(bound), 1.01, f"{bound:,f}", transform=across, ha="center", fontsize=8.5)
     end_before: float | None = None
-    for (start, start_amount), (end, end_amount) in _pieces(sheet, curve):
+    for (start, start_amount), (end, end_amount) in pieces(sheet, curve):
         axes.plot(
             [start, end],
             [start_amount, end_amount],
@@ -92,8 +92,8 @@ def _draw(axes: Axes, sheet: ModelSheet, curve: Curve, colour: str) -> None:
         end_before = end_amount
 
 
-def _pieces(sheet: ModelSheet, curve: Curve) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    """Between bounds every model is a straight line, so its two ends say all."""
+def pieces(sheet: ModelSheet, curve: Curve) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+    """The start and the end of each piece of a line; between bounds every model is straight."""
     for low, high in pairwise([Decimal(), *curve.bounds, sheet.to]):
         if low < high:
             yield _point(sheet, curve, low + _JUST_ABOVE), _point(sheet, curve, high)
