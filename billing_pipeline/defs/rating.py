@@ -10,9 +10,9 @@ from billing_pipeline.defs.partitions import DAILY, days_of
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import report, spec
 from billing_pipeline.invoicing.rating_stage import rate
-from billing_pipeline.schemas.tables import BLOCKED_INVOICES, RATED_CHARGES
+from billing_pipeline.schemas.tables import BLOCKED_INVOICES, RATED_CHARGES, RATED_PERIODS
 
-RATED = (RATED_CHARGES, BLOCKED_INVOICES)
+RATED = (RATED_CHARGES, RATED_PERIODS, BLOCKED_INVOICES)
 UPSTREAM: list[dg.AssetDep | str] = [
     dg.AssetDep("usage_rollups", partition_mapping=OF_POSTING_DAY),
     "unmetered_usage",

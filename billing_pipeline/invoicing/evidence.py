@@ -5,53 +5,58 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
 
+from billing_pipeline.rating.charge_models.price import dimension_values
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
+from billing_pipeline.rating.holdings import Holdings
 from billing_pipeline.rating.money import EXACT, plain
-from billing_pipeline.rating.rate import PlanInForce
 
+_Group = tuple[str, str, str]
 _DaySums = dict[date, tuple[Decimal, int]]
 
 
-class EvidenceKey(NamedTuple):
-    """Which quantities a line rests on: its line key without what the price adds."""
+class UsageEvidence:
+    """The quantities behind the lines of one customer's usage period.
 
-    customer_id: str
-    project_id: str
-    plan: str
-    meter: str
-    dimensions: str
-    rule_version: str
-
-    @classmethod
-    def of(cls, key: LineKey) -> "EvidenceKey":
-        """The evidence of a line key, within its usage period."""
-        return cls(key.customer_id, key.project_id, key.plan, key.meter, key.dimensions, key.rule_version)
-
-
-def usage_evidence(
-    quantities: Iterable[MeteredQuantity], plan_in_force: PlanInForce
-) -> dict[EvidenceKey, str]:
-    """Per evidence key the quantities of one usage period as canonical JSON text, summed by usage day.
-
-    `[["2026-10-03", "1500", 3], …]`: usage day, quantity, events, ordered by day. Neither posting days nor
-    offsets nor receipt times go in, so the same usage received otherwise has the same evidence.
+    Neither posting days nor offsets nor receipt times go in: the same usage received otherwise has the same evidence.
     """
-    days: dict[EvidenceKey, _DaySums] = {}
-    for row in quantities:
-        plan = plan_in_force(row.usage_day) or ""
-        key = EvidenceKey(row.customer_id, row.project_id, plan, row.meter, row.dimensions, row.rule_version)
-        sums = days.setdefault(key, {})
-        quantity, event_count = sums.get(row.usage_day, (Decimal(), 0))
-        sums[row.usage_day] = (EXACT.add(quantity, row.quantity), event_count + row.event_count)
-    return {
-        key: json.dumps(
-            [[day.isoformat(), plain(quantity), events] for day, (quantity, events) in sorted(sums.items())],
-            separators=(",", ":"),
-        )
-        for key, sums in days.items()
-    }
+
+    def __init__(self, quantities: Iterable[MeteredQuantity], holdings: Holdings) -> None:
+        self._holdings = holdings
+        self._groups: dict[_Group, dict[str, _DaySums]] = {}
+        for row in quantities:
+            group = self._groups.setdefault((row.project_id, row.meter, row.rule_version), {})
+            sums = group.setdefault(row.dimensions, {})
+            quantity, event_count = sums.get(row.usage_day, (Decimal(), 0))
+            sums[row.usage_day] = (EXACT.add(quantity, row.quantity), event_count + row.event_count)
+
+    def text(self, key: LineKey) -> str:
+        """The days behind a line as canonical JSON text; "" where nothing is left.
+
+        `[["2026-10-03", "1500", 3], …]`: usage day, quantity, events, ordered by day. Where the price folds
+        dimensions, a list of `[dimensions, days]` of all rows that the line stands for.
+        """
+        group = self._groups.get((key.project_id, key.meter, key.rule_version), {})
+        own = group.get(key.dimensions)
+        if own is not None:
+            return _json(self._days(own, key)) if own else ""
+        folded = [
+            (dimensions, self._days(sums, key))
+            for dimensions, sums in sorted(group.items())
+            if dimension_values(key.dimensions).items() <= dimension_values(dimensions).items()
+        ]
+        return _json(folded) if folded else ""
+
+    def _days(self, sums: _DaySums, key: LineKey) -> list[tuple[str, str, int]]:
+        return [
+            (day.isoformat(), plain(quantity), events)
+            for day, (quantity, events) in sorted(sums.items())
+            if self._holdings.on(day).prices(key.plan, key.charge, key.term)
+        ]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def digest(*texts: str) -> str:

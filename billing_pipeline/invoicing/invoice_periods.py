@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from billing_pipeline.contract.registry import Registry
-from billing_pipeline.rating.periods import is_period_end, period_end, period_start
+from billing_pipeline.rating.periods import is_period_end, period_start
 
 ONE_DAY = timedelta(days=1)
 
@@ -28,19 +28,6 @@ class InvoicePeriod:
     def usage_period(self, usage_day: date) -> date:
         """The usage period of a usage day; its name."""
         return period_start(usage_day, self.anchor_day)
-
-    def rated_as_of(self, first_posting_day: date, blocked: Collection["BlockedPeriod"]) -> date:
-        """The day whose knowledge rates a usage period: the end of the first invoice that could rate it.
-
-        Args:
-            first_posting_day: when usage of the usage period was posted first.
-            blocked: the customer's earlier invoice periods that were blocked.
-        """
-        blocked_ends = {period.end for period in blocked}
-        end = period_end(period_start(first_posting_day, self.anchor_day), self.anchor_day)
-        while end in blocked_ends and end < self.end:
-            end = period_end(end + ONE_DAY, self.anchor_day)
-        return min(end, self.end)
 
 
 class BlockedPeriod(NamedTuple):
@@ -72,6 +59,7 @@ def invoice_periods(
     day: date,
     postings: Iterable[tuple[str, date, date]],
     blocked: Mapping[str, Collection[BlockedPeriod]],
+    owed: Mapping[str, Collection[date]],
 ) -> list[InvoicePeriod]:
     """The invoice periods that end on a day and have anything to rate, by customer.
 
@@ -80,6 +68,7 @@ def invoice_periods(
         day: the posting day.
         postings: (customer, posting day, usage day) of what was posted, from the first day answered for on.
         blocked: by customer the earlier invoice periods that were blocked.
+        owed: by customer the usage periods that are rated without any postings: for fees, or because of a re-rating.
     """
     starts = {
         customer_id: period_start(day, registry.anchor_day(customer_id))
@@ -89,7 +78,7 @@ def invoice_periods(
         customer_id: answers_from(start, blocked.get(customer_id, ()))
         for customer_id, start in starts.items()
     }
-    touched: dict[str, set[date]] = {}
+    touched = {customer_id: set(periods) for customer_id, periods in owed.items() if periods}
     for customer_id, posting_day, usage_day in postings:
         if customer_id in answered and answered[customer_id] <= posting_day <= day:
             touched.setdefault(customer_id, set()).add(

@@ -1,9 +1,9 @@
 """Invoice lines: what an invoice period books, one per line key, in an order and with ids that never vary."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,22 @@ from billing_pipeline.rating.rule_book import RuleBooks
 LineKind = Literal["usage", "adjustment"]
 Evidence = Callable[[LineKey], str]
 """The canonical text of what a line key's quantity rests on; "" where nothing is left."""
+Reason = Callable[[LineKey], str]
+"""Why a line key that was booked before has another amount now."""
+
+
+class Provenance(NamedTuple):
+    """What lines say of themselves beside their amounts.
+
+    Attributes:
+        evidence: what their quantities rest on.
+        reason: why an adjustment is made.
+        rated_as_of: by usage period (its start) the day whose knowledge of contracts rates it.
+    """
+
+    evidence: Evidence
+    reason: Reason
+    rated_as_of: Mapping[date, date]
 
 
 class InvoiceLine(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +46,9 @@ class InvoiceLine(msgspec.Struct, frozen=True, gc=False):
         amount: the whole's price before rounding, major units, DECIMAL(38, 24).
         amount_minor: what this line adds to the invoice: the rounded whole minus `booked_before_minor`.
         booked_before_minor: the sum of the amounts of the key's lines in earlier invoice periods.
+        quantity_before: the key's whole, as the last of them knew it.
+        reason: why an adjustment is made; "" for usage.
+        rated_as_of: the day whose knowledge of contracts rates the line's usage period.
         tiers: how `amount` came about, as JSON text (see `RatedCharge.tiers`).
         evidence_digest: SHA-256 over the line and the evidence behind it; no offsets, no receipt times.
     """
@@ -44,6 +63,9 @@ class InvoiceLine(msgspec.Struct, frozen=True, gc=False):
     amount: Decimal
     amount_minor: int
     booked_before_minor: int
+    quantity_before: Decimal
+    reason: str
+    rated_as_of: date
     tiers: str
     evidence_digest: str
 
@@ -54,19 +76,24 @@ class InvoiceLine(msgspec.Struct, frozen=True, gc=False):
 
 
 def invoice_lines(
-    invoice_period: date, bookings: Iterable[Booking], books: RuleBooks, evidence: Evidence
+    invoice_period: date, bookings: Iterable[Booking], books: RuleBooks, provenance: Provenance
 ) -> list[InvoiceLine]:
     """The lines of one customer's invoice period, in the order in which they are printed.
 
-    By currency (one invoice each), usage before adjustments, then by line key. A booking of an earlier usage
-    period makes a line only where it changes the amount or books its key for the first time.
+    By currency (one invoice each), usage before adjustments, then by line key. What has been booked before makes a line
+    only where its amount changes.
     """
     lines = [
-        _line(invoice_period, booking, books, evidence)
+        _line(invoice_period, booking, books, provenance)
         for booking in bookings
-        if booking.is_new or booking.due_minor or booking.charge.key.usage_period == invoice_period
+        if booking.is_new or booking.due_minor or _is_own_usage(booking, invoice_period)
     ]
     return sorted(lines, key=lambda line: (line.currency, line.kind != "usage", line.key))
+
+
+def _is_own_usage(booking: Booking, invoice_period: date) -> bool:
+    key = booking.charge.key
+    return key.usage_period == invoice_period and key.component == "usage"
 
 
 def by_currency(lines: Iterable[InvoiceLine]) -> dict[str, list[InvoiceLine]]:
@@ -94,9 +121,10 @@ def line_id(invoice_period: date, key: LineKey) -> str:
     return digest("line", invoice_period.isoformat(), *_key_texts(key))[:32]
 
 
-def _line(invoice_period: date, booking: Booking, books: RuleBooks, evidence: Evidence) -> InvoiceLine:
-    charge, key = booking.charge, booking.charge.key
+def _line(invoice_period: date, booking: Booking, books: RuleBooks, provenance: Provenance) -> InvoiceLine:
+    charge, key, before = booking.charge, booking.charge.key, booking.before
     due_minor = booking.due_minor
+    is_usage = key.component == "usage"
     proof = digest(
         "evidence",
         invoice_period.isoformat(),
@@ -105,20 +133,25 @@ def _line(invoice_period: date, booking: Booking, books: RuleBooks, evidence: Ev
         plain(charge.quantity),
         plain(charge.amount),
         str(due_minor),
-        str(booking.booked_before_minor),
-        evidence(key),
+        str(before.amount_minor),
+        provenance.evidence(key) if is_usage else charge.tiers,
     )
+    # A fee in advance is of a later usage period, and no adjustment.
+    kind: LineKind = "usage" if key.usage_period >= invoice_period else "adjustment"
     return InvoiceLine(
         line_id=line_id(invoice_period, key),
         invoice_period=invoice_period,
-        kind="usage" if key.usage_period == invoice_period else "adjustment",
+        kind=kind,
         key=key,
         description=describe(booking, invoice_period, books),
         unit=charge.unit,
         quantity=charge.quantity,
         amount=charge.amount,
         amount_minor=due_minor,
-        booked_before_minor=booking.booked_before_minor,
+        booked_before_minor=before.amount_minor,
+        quantity_before=before.quantity,
+        reason=provenance.reason(key) if kind == "adjustment" or not booking.is_new else "",
+        rated_as_of=provenance.rated_as_of[key.usage_period],
         tiers=charge.tiers,
         evidence_digest=proof,
     )

@@ -1,6 +1,6 @@
 """What rating reads: usage and bookings of the customers whose invoice period ends, by customer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import chain, groupby
 from operator import itemgetter
@@ -10,9 +10,10 @@ from typing import Any
 from billing_pipeline.invoicing.invoice_periods import BlockedPeriod
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.stage import Workshop
+from billing_pipeline.rating.adjustments import Booked
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
 from billing_pipeline.schemas.table import Table
-from billing_pipeline.schemas.tables import BLOCKED_INVOICES
+from billing_pipeline.schemas.tables import BLOCKED_INVOICES, RATED_CHARGES, RATED_PERIODS
 
 SQL = Path(__file__).parent / "sql"
 
@@ -48,21 +49,46 @@ def metered_usage(session: Session) -> dict[str, list[MeteredQuantity]]:
     }
 
 
-def booked_before(session: Session) -> dict[str, dict[LineKey, int]]:
-    """What earlier invoices have booked, by line key, in minor units."""
+def booked_before(session: Session) -> dict[str, dict[LineKey, Booked]]:
+    """What earlier invoices have booked, by line key."""
     session.define("booked", SQL / "booked.sql")
-    columns = "customer_id, project_id, usage_period, plan, charge, meter, dimensions, rule_version, currency"
-    rows = _stream(session, f"SELECT {columns}, booked_minor FROM booked ORDER BY customer_id")
+    columns = ", ".join(LineKey.__struct_fields__)
+    rows = _stream(session, f"SELECT {columns}, booked_minor, quantity FROM booked ORDER BY customer_id")
     return {
-        customer_id: {LineKey(*row[:-1]): row[-1] for row in group}
+        customer_id: {LineKey(*row[:-2]): Booked(*row[-2:]) for row in group}
         for customer_id, group in groupby(rows, itemgetter(0))
     }
 
 
-def first_postings(session: Session) -> dict[str, list[Row]]:
-    """(customer, usage day, first posting day) of the usage."""
-    session.define("first_postings", SQL / "first_postings.sql")
-    rows = _stream(session, "SELECT * FROM first_postings ORDER BY customer_id")
+def booked_ahead(workshop: Workshop, session: Session, day: date) -> dict[str, set[date]]:
+    """By customer the usage periods for which fees in advance have been booked by invoices before a day."""
+    scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
+    rows: list[Row] = session.rows(
+        "SELECT DISTINCT customer_id, usage_period FROM charged WHERE usage_period > billing_period"
+    )
+    return _sets(rows)
+
+
+def rated_before(workshop: Workshop, session: Session, day: date) -> dict[str, dict[date, date]]:
+    """By customer and usage period the day whose knowledge has rated it, in invoices before a day."""
+    scan_between(workshop, session, "rated_periods", RATED_PERIODS, between=(date.min, day))
+    rows: list[Row] = session.rows(
+        "SELECT customer_id, usage_period, max(rated_as_of) FROM rated_periods GROUP BY customer_id, usage_period"
+    )
+    found: dict[str, dict[date, date]] = {}
+    for customer_id, usage_period, rated_as_of in rows:
+        found.setdefault(customer_id, {})[usage_period] = rated_as_of
+    return found
+
+
+def posted_kinds(session: Session) -> dict[str, list[Row]]:
+    """Which late usage and corrections were posted, by customer: the fields of `Posting`."""
+    rows = _stream(
+        session,
+        "SELECT DISTINCT r.customer_id, r.project_id, r.meter, r.dimensions, r.rule_version, r.usage_day, "
+        "r.posting_day, r.kind FROM rollups AS r INNER JOIN invoiced AS i ON r.customer_id = i.customer_id "
+        "WHERE r.kind <> 'on_time' ORDER BY r.customer_id",
+    )
     return {customer_id: list(group) for customer_id, group in groupby(rows, itemgetter(0))}
 
 
@@ -75,6 +101,13 @@ def unmetered_usage(session: Session) -> dict[str, list[Row]]:
         "ORDER BY customer_id, usage_day, project_id, unit, dimensions, rule_version",
     )
     return {customer_id: list(group) for customer_id, group in groupby(rows, itemgetter(0))}
+
+
+def _sets(rows: Iterable[Row]) -> dict[str, set[date]]:
+    found: dict[str, set[date]] = {}
+    for customer_id, day in rows:
+        found.setdefault(customer_id, set()).add(day)
+    return found
 
 
 def _stream(session: Session, query: str) -> Iterator[Row]:

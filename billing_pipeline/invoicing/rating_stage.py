@@ -4,30 +4,37 @@ A partition holds the customers whose invoice period ends on its day. A customer
 listed among the blocked invoices instead; nobody else is touched by that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
-from functools import cache
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 from billing_pipeline.contract.registry import Registry
-from billing_pipeline.invoicing.conflicts import Conflict, unsettled_conflicts
-from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
+from billing_pipeline.invoicing.adjustment_reasons import Posting
+from billing_pipeline.invoicing.conflicts import unsettled_conflicts
 from billing_pipeline.invoicing.invoice_periods import (
-    BlockedPeriod,
     InvoicePeriod,
     answers_from,
     customers_ending,
     invoice_periods,
 )
-from billing_pipeline.invoicing.lines import InvoiceLine, invoice_lines
+from billing_pipeline.invoicing.lines import InvoiceLine
+from billing_pipeline.invoicing.period_rating import (
+    CustomerUsage,
+    RatedInvoice,
+    owed_periods,
+    rate_invoice_period,
+)
 from billing_pipeline.invoicing.rating_inputs import (
     SQL,
     Row,
     blocked_before,
+    booked_ahead,
     booked_before,
-    first_postings,
     metered_usage,
+    posted_kinds,
+    rated_before,
     scan_between,
     unmetered_usage,
 )
@@ -35,28 +42,20 @@ from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
-from billing_pipeline.rating.adjustments import rate_invoice
-from billing_pipeline.rating.agreement import agreement_of
-from billing_pipeline.rating.charges import LineKey, MeteredQuantity
+from billing_pipeline.rating.agreement import Agreement, agreement_of
 from billing_pipeline.rating.periods import period_start
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
 from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,
     INVOICE_LINES,
     RATED_CHARGES,
+    RATED_PERIODS,
     REGISTRY_CHANGES,
     UNMETERED_USAGE,
     USAGE_ROLLUPS,
 )
 
 INVOICED_COLUMNS = (Column("customer_id", ColumnType.TEXT, "whose period ends"),)
-
-
-class _HeldBack(NamedTuple):
-    """By customer: invoice periods that were blocked before, and conflicts that nobody has settled."""
-
-    periods: Mapping[str, Sequence[BlockedPeriod]]
-    conflicts: Mapping[str, Sequence[Conflict]]
 
 
 def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
@@ -73,9 +72,9 @@ def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
         for day in sorted(days):
             registry = registry_until(workshop, session, day)
             ending = customers_ending(registry, day)
-            rated, blocked = _rate_day(workshop, session, day, registry, ending) if ending else ([], [])
-            drafts[0].write_rows(session, rated, PartitionKey(day))
-            drafts[1].write_rows(session, blocked, PartitionKey(day))
+            made = _rate_day(workshop, session, day, registry, ending) if ending else _DayRows([], [], [])
+            for draft, rows in zip(drafts, made, strict=True):
+                draft.write_rows(session, rows, PartitionKey(day))
             if ending:
                 result = result.then(finish(drafts, read))
                 drafts = _drafts(workshop)
@@ -94,147 +93,105 @@ def list_invoice_lines(workshop: Workshop, days: Sequence[date]) -> StageResult:
     return finish((draft,), read)
 
 
-def _drafts(workshop: Workshop) -> tuple[Draft, Draft]:
-    return Draft(workshop, RATED_CHARGES), Draft(workshop, BLOCKED_INVOICES)
+def _drafts(workshop: Workshop) -> tuple[Draft, Draft, Draft]:
+    return Draft(workshop, RATED_CHARGES), Draft(workshop, RATED_PERIODS), Draft(workshop, BLOCKED_INVOICES)
+
+
+class _DayRows(NamedTuple):
+    """Rows of the three tables, for a day on which some customers' periods end."""
+
+    charges: list[Row]
+    periods: list[Row]
+    blocked: list[Row]
 
 
 def _rate_day(
     workshop: Workshop, session: Session, day: date, registry: Registry, ending: Sequence[str]
-) -> tuple[list[Row], list[Row]]:
-    """Rows of rated charges and of blocked invoices of a day on which some customers' periods end."""
+) -> _DayRows:
+    rows = _DayRows([], [], [])
     after = day + timedelta(days=1)
     held_back = blocked_before(workshop, session, day)
-    first = min(
-        answers_from(period_start(day, registry.anchor_day(customer_id)), held_back.get(customer_id, ()))
-        for customer_id in ending
-    )
-    for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
-        scan_between(workshop, session, name, table, between=(first, after))
+    ahead = booked_ahead(workshop, session, day)
+    agreements = _Agreements(workshop, session, {day: registry})
+    first = after
+    owed: dict[str, set[date]] = {}
+    for customer_id in ending:
+        start, blocked = period_start(day, registry.anchor_day(customer_id)), held_back.get(customer_id, ())
+        first = min(first, answers_from(start, blocked))
+        agreement_at = partial(agreements.of, customer_id)
+        owed[customer_id] = owed_periods(start, day, blocked, agreement_at, workshop.books)
+        owed[customer_id] |= {each for each in ahead.get(customer_id, ()) if each == start}
+    _scan_usage(workshop, session, first, after)
     postings = session.rows((SQL / "postings.sql").read_text("utf-8"))
-    periods = invoice_periods(registry, day, postings, held_back)  # type: ignore[arg-type]  # rows as declared
+    periods = invoice_periods(registry, day, postings, held_back, owed)  # type: ignore[arg-type]  # rows as declared
     if not periods:
-        return [], []
-    earliest = min(chain.from_iterable(period.usage_periods for period in periods))
-    for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
-        scan_between(workshop, session, name, table, between=(earliest, after))
+        return rows
+    _scan_usage(
+        workshop, session, min(chain.from_iterable(period.usage_periods for period in periods)), after
+    )
+    rated_as_of = rated_before(workshop, session, day)
     scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, day))
     session.load("invoiced", INVOICED_COLUMNS, [(period.customer_id,) for period in periods])
     conflicts = unsettled_conflicts(workshop, session, days_between(first, day))
-    return _rate_periods(workshop, session, periods, _HeldBack(held_back, conflicts), {day: registry})
-
-
-def _rate_periods(
-    workshop: Workshop,
-    session: Session,
-    periods: Sequence[InvoicePeriod],
-    held_back: "_HeldBack",
-    registries: dict[date, Registry],
-) -> tuple[list[Row], list[Row]]:
-    usage = metered_usage(session)
-    booked = booked_before(session)
-    unmetered = unmetered_usage(session)
-    posted_first = first_postings(session)
-
-    @cache
-    def known_at(end: date) -> Registry:
-        return registries.get(end) or registry_until(workshop, session, end)
-
-    rated: list[Row] = []
-    blocked: list[Row] = []
+    usage, booked = metered_usage(session), booked_before(session)
+    unmetered, posted = unmetered_usage(session), posted_kinds(session)
     for period in periods:
-        mine_before = held_back.periods.get(period.customer_id, ())
-        as_of = _rated_as_of(period, posted_first.get(period.customer_id, ()), mine_before)
-
-        def plan_in_force(
-            usage_day: date, period: InvoicePeriod = period, as_of: Mapping[date, date] = as_of
-        ) -> str | None:
-            # What was known at the first invoice that could rate the usage period decides its plan, now and in
-            # every later adjustment; changes entered after that need a re-rating.
-            known = known_at(as_of[period.usage_period(usage_day)])
-            return agreement_of(known, period.customer_id).plan_on(usage_day)
-
-        quantities = _by_usage_period(period, usage.get(period.customer_id, []))
-        mine = booked.get(period.customer_id, {})
-        rating = rate_invoice(period.customer_id, quantities, mine, workshop.books, plan_in_force)
-        faults = [("unpriced_usage", each.usage_period, each.message) for each in rating.unpriced]
-        faults += [
-            ("unmetered_usage", period.usage_period(row[1]), _unmetered_message(row))
-            for row in unmetered.get(period.customer_id, [])
-            if period.usage_period(row[1]) in period.usage_periods
-        ]
-        answers_for = answers_from(period.start, mine_before)
-        faults += [
-            ("conflict", period.usage_period(conflict.usage_day), conflict.message)
-            for conflict in held_back.conflicts.get(period.customer_id, ())
-            if conflict.receipt_day >= answers_for
-        ]
-        if faults:
-            blocked += [
-                (period.end, period.start, period.customer_id, code, usage_period, message)
-                for code, usage_period, message in sorted(faults)
-            ]
-            continue
-        proofs = {start: usage_evidence(rows, plan_in_force) for start, rows in quantities.items()}
-
-        def evidence(key: LineKey, proofs: Mapping[date, Mapping[EvidenceKey, str]] = proofs) -> str:
-            return proofs.get(key.usage_period, {}).get(EvidenceKey.of(key), "")
-
-        lines = invoice_lines(period.start, rating.bookings, workshop.books, evidence)
-        rated += [_charge_row(period, line) for line in lines]
-    return rated, blocked
+        customer_id = period.customer_id
+        known = CustomerUsage(
+            usage=usage.get(customer_id, ()),
+            booked=booked.get(customer_id, {}),
+            unmetered=unmetered.get(customer_id, ()),
+            postings=[Posting(*row) for row in posted.get(customer_id, ())],
+            blocked=held_back.get(customer_id, ()),
+            conflicts=conflicts.get(customer_id, ()),
+            rated_as_of=rated_as_of.get(customer_id, {}),
+            agreement_at=partial(agreements.of, customer_id),
+        )
+        _add_rows(rows, period, rate_invoice_period(period, known, workshop.books))
+    return rows
 
 
-def _rated_as_of(
-    period: InvoicePeriod, first_postings: Sequence[Row], blocked: Sequence[BlockedPeriod]
-) -> dict[date, date]:
-    """For each usage period with usage the day whose knowledge rates it."""
-    found: dict[date, date] = {}
-    for _, usage_day, posting_day in first_postings:
-        usage_period = period.usage_period(usage_day)
-        found[usage_period] = min(posting_day, found.get(usage_period, posting_day))
-    return {usage_period: period.rated_as_of(first, blocked) for usage_period, first in found.items()}
+def _scan_usage(workshop: Workshop, session: Session, first: date, after: date) -> None:
+    for name, table in (("rollups", USAGE_ROLLUPS), ("unmetered", UNMETERED_USAGE)):
+        scan_between(workshop, session, name, table, between=(first, after))
 
 
-def _unmetered_message(row: Row) -> str:
-    _, usage_day, project_id, unit, dimensions, rule_version, quantity = row
-    return (
-        f"{quantity:f} {unit} of project {project_id} on {usage_day} {dimensions} is taken by no meter of rule version "
-        f"{rule_version}; add a meter that takes it"
-    )
+class _Agreements:
+    """Customers' agreements as known at the close of days, each registry read once."""
+
+    def __init__(self, workshop: Workshop, session: Session, registries: dict[date, Registry]) -> None:
+        self._workshop = workshop
+        self._session = session
+        self._registries = registries
+        self._agreements: dict[tuple[str, date], Agreement] = {}
+
+    def of(self, customer_id: str, day: date) -> Agreement:
+        found = self._agreements.get((customer_id, day))
+        if found is None:
+            registry = self._registries.get(day)
+            if registry is None:
+                registry = registry_until(self._workshop, self._session, day)
+                self._registries[day] = registry
+            found = self._agreements[customer_id, day] = agreement_of(registry, customer_id)
+        return found
 
 
-def _by_usage_period(
-    period: InvoicePeriod, rows: Sequence[MeteredQuantity]
-) -> dict[date, list[MeteredQuantity]]:
-    found: dict[date, list[MeteredQuantity]] = {start: [] for start in period.usage_periods}
-    for row in rows:
-        start = period.usage_period(row.usage_day)
-        if start in found:
-            found[start].append(row)
-    return found
+def _add_rows(rows: _DayRows, period: InvoicePeriod, rated: RatedInvoice) -> None:
+    of_period = (period.end, period.start, period.customer_id)
+    rows.blocked.extend((*of_period, fault.code, fault.usage_period, fault.message) for fault in rated.faults)
+    rows.charges.extend(_charge_row(period, line) for line in rated.lines)
+    for usage_period, day in sorted(rated.rated_as_of.items()):
+        rerating = rated.reratings.get(usage_period)
+        told = (rerating.rules, rerating.who, rerating.why) if rerating else (None, None, None)
+        rows.periods.append((*of_period, usage_period, day, *told))
 
 
 def _charge_row(period: InvoicePeriod, line: InvoiceLine) -> Row:
     key = line.key
     whole = line.amount_minor + line.booked_before_minor
     return (
-        *(
-            period.end,
-            period.start,
-            key.customer_id,
-            key.project_id,
-            key.plan,
-            key.charge,
-            key.meter,
-            line.unit,
-        ),
-        *(key.dimensions, key.rule_version, key.usage_period, line.quantity, line.amount, whole),
-        *(
-            line.booked_before_minor,
-            key.currency,
-            line.line_id,
-            line.evidence_digest,
-            line.description,
-            line.tiers,
-        ),
+        *(period.end, period.start, key.customer_id, key.project_id, key.plan, key.charge),
+        *(key.component, key.term, key.meter, line.unit, key.dimensions, key.rule_version, key.usage_period),
+        *(line.quantity, line.amount, whole, line.booked_before_minor, line.quantity_before, line.reason),
+        *(line.rated_as_of, key.currency, line.line_id, line.evidence_digest, line.description, line.tiers),
     )

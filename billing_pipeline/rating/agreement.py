@@ -157,6 +157,11 @@ class Agreement:
         first = self._first.get(plan)
         return first.start if first else None
 
+    def rerating_of(self, usage_period: date) -> Rerating | None:
+        """The re-rating of a usage period (its start) that counts: the last one."""
+        found = [each for each in self.reratings if each.usage_period == usage_period]
+        return found[-1] if found else None
+
     def overrides_on(self, plan: str, day: date) -> tuple[Override, ...]:
         """What changes a plan on a day, the one that counts last at the end."""
         return tuple([each for each in self.overrides if each.holds_on(plan, day)])

@@ -31,6 +31,8 @@ Component = Literal[
     "usage", "flat_fee", "discount", "minimum", "maximum", "coupon", "invoice_coupon", "credit"
 ]
 """What a line is: priced usage, a fee, or one of the terms around them. The last two act on the invoice as a whole."""
+TRIAL = "trial"
+"""The `term` of usage in a free trial."""
 INVOICE_COMPONENTS: frozenset[Component] = frozenset({"invoice_coupon", "credit"})
 """They belong to the invoice that applied them, and are never rated again."""
 
@@ -103,6 +105,8 @@ UnpricedReason = Literal[
     "no_plan",
     "no_rule_book",
     "plan_not_in_rule_book",
+    "add_on_not_in_rule_book",
+    "override_faulty",
     "no_charge_for_meter",
     "no_price_for_dimensions",
     "negative_quantity",
@@ -113,6 +117,8 @@ _WHAT_TO_DO: dict[UnpricedReason, str] = {
     "no_plan": "no plan is assigned on its usage days; assign one",
     "no_rule_book": "its rule version has no file; put the rule book back",
     "plan_not_in_rule_book": "its rule version has no such plan; assign another plan or add it there",
+    "add_on_not_in_rule_book": "its rule version lacks an add-on that the customer has; end it or add it there",
+    "override_faulty": "a contract override cannot be read beside it; give one that fits, from the same day",
     "no_charge_for_meter": "the plan has no charge for the meter; add one or list it under not_charged",
     "no_price_for_dimensions": "the price table has no row for the dimensions; add a row or a default",
     "negative_quantity": "its quantity is below zero; look for a correction whose event is missing",
@@ -141,6 +147,11 @@ class Unpriced(NamedTuple):
     def message(self) -> str:
         """What has no price, and what to do."""
         plan = f"plan {self.plan}, " if self.plan else ""
+        if not self.meter:
+            return (
+                f"customer {self.customer_id}: its fees of the period have no terms ({plan}rule version "
+                f"{self.rule_version}): {_WHAT_TO_DO[self.reason]}"
+            )
         return (
             f"customer {self.customer_id}, project {self.project_id}: {plain(self.quantity)} {self.unit} of "
             f"meter {self.meter} {self.dimensions} has no price ({plan}rule version {self.rule_version}): "

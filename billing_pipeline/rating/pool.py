@@ -1,113 +1,90 @@
 """Pools: which quantities a charge prices together, and in which order they take their positions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
+from datetime import date, datetime
 from operator import itemgetter
-from typing import NamedTuple
 
 from billing_pipeline.rating.charge_models.price import Price, dimension_values
 from billing_pipeline.rating.charge_models.surroundings import PROJECT
 from billing_pipeline.rating.charges import UnpricedReason
-from billing_pipeline.rating.rule_book import Charge, RuleBook, RuleBooks
+from billing_pipeline.rating.holdings import Holding, Rules
+from billing_pipeline.rating.line import Line
+from billing_pipeline.rating.takers import Taken, Taker, taken
 
-
-class Line(NamedTuple):
-    """The sum of all metered quantities of one key; to a charge model it is a `PoolRow`."""
-
-    rule_version: str
-    dimensions: str
-    project_id: str
-    plan: str
-    meter: str
-    unit: str
-    quantity: Decimal
-    event_count: int
+Stretch = tuple[str, str]
+"""What prices with one set of terms: rule version, and the override that replaces its price ("" for none)."""
 
 
 @dataclass(slots=True)
 class Pool:
-    """What one charge prices together through a usage period, under one or more rule versions."""
+    """What one charge prices together through a usage period, under one or more sets of terms."""
 
+    plan: str
     charge: str
     currency: str
-    prices: dict[str, Price] = field(default_factory=dict)
-    starts: dict[str, datetime] = field(default_factory=dict)
-    lines: list[Line] = field(default_factory=list)
+    is_add_on: bool = False
+    prices: dict[Stretch, Price] = field(default_factory=dict)
+    starts: dict[Stretch, tuple[datetime, date]] = field(default_factory=dict)
+    lines: dict[tuple[str, str, str, str], Line] = field(default_factory=dict)
 
-    def in_order(self) -> list[Line]:
-        """The lines in pooled order: rule version's start, dimensions, project."""
-        ordered = sorted(self.lines, key=_DIMENSIONS_AND_PROJECT)
-        if len(self.starts) > 1:
-            ordered.sort(key=lambda line: self.starts[line.rule_version])
-        return ordered
+    def add(self, line: Line, taker: Taker) -> None:
+        """Put a line in; one of the same key, from days on which something else was held, is added up."""
+        key = (line.rule_version, taker.term, line.dimensions, line.project_id)
+        known = self.lines.get(key)
+        self.lines[key] = line if known is None else known.plus(line)
+        if key[:2] not in self.prices:
+            self.prices[key[:2]] = taker.price
+            self.starts[key[:2]] = taker.start
+
+    def in_order(self) -> list[tuple[Stretch, list[Line]]]:
+        """The lines in pooled order: rule version's start and override's start, then dimensions, project."""
+        lines = self.lines
+        if len(self.prices) == 1:
+            (stretch,) = self.prices
+            return [(stretch, [lines[key] for key in (sorted(lines) if len(lines) > 1 else lines)])]
+        found: dict[Stretch, list[Line]] = {
+            stretch: [] for stretch in sorted(self.prices, key=lambda each: (self.starts[each], each))
+        }
+        for key in sorted(lines, key=_DIMENSIONS_AND_PROJECT):
+            found[key[:2]].append(lines[key])
+        return list(found.items())
 
 
-_DIMENSIONS_AND_PROJECT = itemgetter(1, 2)
-
-
-class _Terms(NamedTuple):
-    """What a rule version says of a meter in a plan: who charges it, or why nobody does."""
-
-    book: RuleBook | None = None
-    currency: str = ""
-    charges: tuple[Charge, ...] = ()
-    is_additive: bool = True
-    """Otherwise what falls within a day under a later version is its negative change; nothing is missing."""
-    fault: UnpricedReason | None = None
+_DIMENSIONS_AND_PROJECT = itemgetter(2, 3)
 
 
 class Pools:
-    """The pools of one customer's usage period. Plans never share a pool."""
+    """The pools of one customer's usage period. Plans never share a pool, and a free trial has its own."""
 
-    def __init__(self, books: RuleBooks) -> None:
-        self._books = books
-        self._terms: dict[tuple[str, str, str], _Terms] = {}
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._taken: dict[tuple[str, str, Holding], Taken] = {}
         self._pools: dict[tuple[object, ...], Pool] = {}
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(self._pools.values())
 
-    def add(self, line: Line) -> UnpricedReason | None:
+    def add(self, line: Line, holding: Holding) -> UnpricedReason | None:
         """Put a line into the pool of every charge that takes its meter, or say why it has no price."""
-        wanted = (line.rule_version, line.plan, line.meter)
-        terms = self._terms.get(wanted)
-        if terms is None:
-            terms = self._terms[wanted] = _terms(self._books, *wanted)
-        if terms.book is None:
-            return terms.fault
-        if line.quantity < 0 and terms.is_additive:
+        wanted = (line.rule_version, line.meter, holding)
+        found = self._taken.get(wanted)
+        if found is None:
+            found = self._taken[wanted] = taken(self._rules, line.rule_version, line.meter, holding)
+        if found.fault is not None:
+            return found.fault
+        if found.is_additive and line.quantity < 0:
             return "negative_quantity"
-        for charge in terms.charges:
-            self._pool(line, charge, terms.book, terms.currency).lines.append(line)
+        for taker in found.takers:
+            self._pool(line, taker).add(line, taker)
         return None
 
-    def _pool(self, line: Line, charge: Charge, book: RuleBook, currency: str) -> Pool:
-        key: tuple[object, ...] = (line.plan, charge.name, currency)
-        if charge.price.tier_by:
-            values = dimension_values(line.dimensions) | {PROJECT: line.project_id}
-            key += tuple((name, values.get(name)) for name in charge.price.tier_by)
+    def _pool(self, line: Line, taker: Taker) -> Pool:
+        key: tuple[object, ...] = (taker.plan, taker.charge, taker.currency, taker.in_trial)
+        if taker.price.tier_by:
+            values: Mapping[str, str] = dimension_values(line.dimensions) | {PROJECT: line.project_id}
+            key += tuple((name, values.get(name)) for name in taker.price.tier_by)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(charge.name, currency)
-        if line.rule_version not in pool.prices:
-            pool.prices[line.rule_version] = charge.price
-            pool.starts[line.rule_version] = book.effective_from
+            pool = self._pools[key] = Pool(taker.plan, taker.charge, taker.currency, taker.is_add_on)
         return pool
-
-
-def _terms(books: RuleBooks, version: str, plan_name: str, meter: str) -> _Terms:
-    book = books.get(version)
-    if book is None:
-        return _Terms(fault="no_rule_book")
-    if not plan_name:
-        return _Terms(fault="no_plan")
-    plan = book.plans.get(plan_name)
-    if plan is None:
-        return _Terms(fault="plan_not_in_rule_book")
-    charges = plan.charges_by_meter.get(meter, ())
-    if not charges and meter not in plan.not_charged:
-        return _Terms(fault="no_charge_for_meter")
-    measured = book.meters.get(meter)
-    return _Terms(book, plan.currency, charges, measured is None or measured.is_additive)

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from typing import Literal
 
@@ -89,10 +89,20 @@ class Plan:
         return frozenset([*(charge.name for charge in self.charges), *(fee.name for fee in self.flat_fees)])
 
     @cached_property
+    def has_period_terms(self) -> bool:
+        """Whether anything but the usage's own price may be due: fees, terms, or what zero usage costs."""
+        prices = [charge.price for charge in self.charges]
+        return bool(self.flat_fees or self.terms) or any(price.of_zero() for price in prices)
+
+    @cached_property
     def terms_in_order(self) -> tuple[PlanTerm, ...]:
         """As they are applied: narrow scopes first; within a scope discounts, minimums, maximums, as listed."""
         width = len(self.charge_names) + 1
         return tuple(sorted(self.terms, key=lambda term: (len(term.applies_to) or width, _ORDER[type(term)])))
+
+    def charge(self, name: str) -> Charge | None:
+        """The charge of this name, or None."""
+        return next((charge for charge in self.charges if charge.name == name), None)
 
     @cached_property
     def charges_by_meter(self) -> Mapping[str, tuple[Charge, ...]]:
@@ -158,6 +168,13 @@ class RuleBooks:
         return [book.effective_from for book in self.books]
 
     @cached_property
+    def with_period_terms(self) -> frozenset[str]:
+        """The plans for which something but their usage may be due, under any version."""
+        return frozenset(
+            name for book in self.books for name, plan in book.plans.items() if plan.has_period_terms
+        )
+
+    @cached_property
     def _by_version(self) -> Mapping[str, RuleBook]:
         return {book.version: book for book in self.books}
 
@@ -165,6 +182,10 @@ class RuleBooks:
         """The version in force at an instant (aware), or None before the first."""
         index = bisect_right(self._starts, instant)
         return self.books[index - 1] if index else None
+
+    def in_force_on(self, day: date) -> RuleBook | None:
+        """The version in force at 00:00 UTC of a day, or None before the first."""
+        return self.in_force(datetime.combine(day, time(), tzinfo=UTC))
 
     def get(self, version: str) -> RuleBook | None:
         """The version of this name, or None."""

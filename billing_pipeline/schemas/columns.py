@@ -81,15 +81,37 @@ METERED = (
     ),
 )
 
+COMPONENTS = ("usage", "flat_fee", "discount", "minimum", "maximum", "coupon", "invoice_coupon", "credit")
 RATED = (
     Column("period_end_day", DAY, "Posting day on which the invoice period ends; the partition."),
     Column("billing_period", DAY, "Start of the invoice period; its name."),
     Column("usage_period", DAY, "Start of the usage period the usage belongs to; its name."),
     Column("plan", TEXT, "Plan in force on the day of usage."),
     Column("charge", TEXT, "The priced quantity, by its name in the plan."),
+    Column(
+        "component",
+        TEXT,
+        "What the line is: usage, flat_fee; discount, minimum, maximum or coupon, taken from lines of the same usage "
+        "period; invoice_coupon or credit, taken from the invoice.",
+        one_of=COMPONENTS,
+    ),
+    Column(
+        "term",
+        TEXT,
+        "Which discount, minimum, maximum, coupon, credit grant or contract override made the line; trial for usage "
+        "in a free trial; empty for the plan's own price.",
+    ),
     Column("amount", AMOUNT, "Unrounded amount in the currency's major unit."),
     Column("amount_minor", WHOLE, "Rounded whole of the line key, in the currency's minor unit."),
     Column("booked_before_minor", WHOLE, "What earlier invoices have booked for the same line key."),
+    Column("quantity_before", QUANTITY, "The line key's quantity, as the last earlier invoice knew it."),
+    Column(
+        "reason",
+        TEXT,
+        "Why the line adjusts what was booked: late_usage, correction, late_usage_and_correction, rerating, or "
+        "other_usage where other usage or terms of the period moved it; empty where it adjusts nothing.",
+    ),
+    Column("rated_as_of", DAY, "The day whose knowledge of contracts rates the usage period."),
     Column("currency", TEXT, "ISO 4217, lower case.", max_length=3),
     Column("line_id", TEXT, "Stable id of the invoice line."),
     Column("evidence_digest", TEXT, "SHA-256 (hex) over the line and the rollup rows behind it."),

@@ -355,7 +355,7 @@ UNMETERED_USAGE = Table(
 _LINE_KEY = (
     *pick(RATED, "period_end_day billing_period"),
     *required(*pick(PARSED, "customer_id project_id")),
-    *pick(RATED, "plan charge"),
+    *pick(RATED, "plan charge component term"),
     *pick(METERED, "meter"),
     *required(*pick(PARSED, "unit dimensions")),
     *pick(BOOKED, "rule_version"),
@@ -372,7 +372,8 @@ RATED_CHARGES = Table(
         *required(*pick(PARSED, "quantity")),
         *pick(
             RATED,
-            "amount amount_minor booked_before_minor currency line_id evidence_digest description tiers",
+            "amount amount_minor booked_before_minor quantity_before reason rated_as_of currency line_id "
+            "evidence_digest description tiers",
         ),
     ),
     partition_by=("period_end_day",),
@@ -388,6 +389,35 @@ RATED_CHARGES = Table(
         "amount_minor": ("usage_rollups.quantity",),
         "booked_before_minor": ("usage_rollups.quantity",),
         "evidence_digest": ("usage_rollups.usage_day", "usage_rollups.quantity", "usage_rollups.event_count"),
+    },
+)
+
+RATED_PERIODS = Table(
+    name="rated_periods",
+    stage="rating",
+    description="Which usage periods each invoice has rated, and by whose knowledge: contracts that were changed later "
+    "act on a rated period only through a recorded re-rating.",
+    columns=(
+        *pick(RATED, "period_end_day billing_period"),
+        *required(*pick(PARSED, "customer_id")),
+        *pick(RATED, "usage_period rated_as_of"),
+        Column("rules", TEXT, "Version whose prices a re-rating has set.", nullable=True),
+        Column("rerated_by", TEXT, "Who had the period re-rated.", nullable=True),
+        Column("rerated_why", TEXT, "Why.", nullable=True),
+    ),
+    partition_by=("period_end_day",),
+    order_by=("customer_id", "usage_period"),
+    hash_rows=True,
+    upstream=("usage_rollups", "registry_changes"),
+    derived_from={
+        "period_end_day": ("usage_rollups.posting_day",),
+        "billing_period": ("usage_rollups.posting_day", "registry_changes.details"),
+        "customer_id": ("usage_rollups.customer_id", "registry_changes.entity_id"),
+        "usage_period": ("usage_rollups.usage_day", "registry_changes.details"),
+        "rated_as_of": ("usage_rollups.posting_day", "registry_changes.details"),
+        "rules": ("registry_changes.details",),
+        "rerated_by": ("registry_changes.details",),
+        "rerated_why": ("registry_changes.details",),
     },
 )
 
@@ -435,7 +465,10 @@ INVOICE_LINES = Table(
         *required(*pick(PARSED, "quantity")),
         *pick(RATED, "amount"),
         Column("amount_minor", WHOLE, "What this line bills, in the currency's minor unit."),
-        *pick(RATED, "booked_before_minor currency line_id evidence_digest description tiers"),
+        *pick(
+            RATED,
+            "booked_before_minor quantity_before reason rated_as_of currency line_id evidence_digest description tiers",
+        ),
     ),
     partition_by=("period_end_day",),
     order_by=("customer_id", "currency", "line_id"),
@@ -461,6 +494,7 @@ TABLES = (
     RESTATED_ROLLUPS,
     UNMETERED_USAGE,
     RATED_CHARGES,
+    RATED_PERIODS,
     BLOCKED_INVOICES,
     INVOICE_LINES,
 )

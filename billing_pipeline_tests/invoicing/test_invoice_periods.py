@@ -51,6 +51,7 @@ def test_an_invoice_rates_every_usage_period_posted_into_its_period() -> None:
             ("acme", date(2026, 11, 1), date(2026, 7, 1)),
         ],
         {},
+        {},
     )
     assert period == InvoicePeriod(
         "acme", 1, date(2026, 10, 1), date(2026, 10, 31), (date(2026, 8, 1), date(2026, 10, 1))
@@ -59,7 +60,7 @@ def test_an_invoice_rates_every_usage_period_posted_into_its_period() -> None:
 
 def test_a_customer_without_postings_or_with_an_open_period_has_no_invoice() -> None:
     postings = [("middle", date(2026, 10, 10), date(2026, 10, 10))]
-    assert invoice_periods(registry(acme=1, middle=15), date(2026, 10, 31), postings, {}) == []
+    assert invoice_periods(registry(acme=1, middle=15), date(2026, 10, 31), postings, {}, {}) == []
 
 
 def test_usage_periods_follow_the_customers_own_anchor_day() -> None:
@@ -67,7 +68,7 @@ def test_usage_periods_follow_the_customers_own_anchor_day() -> None:
         ("acme", date(2026, 10, 14), date(2026, 9, 14)),
         ("acme", date(2026, 10, 14), date(2026, 9, 15)),
     ]
-    (period,) = invoice_periods(registry(acme=15), date(2026, 10, 14), postings, {})
+    (period,) = invoice_periods(registry(acme=15), date(2026, 10, 14), postings, {}, {})
     assert (period.start, period.end) == (date(2026, 9, 15), date(2026, 10, 14))
     assert period.usage_periods == (date(2026, 8, 15), date(2026, 9, 15))
 
@@ -79,7 +80,7 @@ def test_an_invoice_after_a_blocked_one_rates_all_that_one_should_have_rated() -
         ("acme", date(2026, 9, 6), date(2026, 9, 6)),
         ("acme", date(2026, 10, 6), date(2026, 10, 6)),
     ]
-    (period,) = invoice_periods(registry(acme=1), date(2026, 10, 31), postings, {"acme": [SEPTEMBER]})
+    (period,) = invoice_periods(registry(acme=1), date(2026, 10, 31), postings, {"acme": [SEPTEMBER]}, {})
     assert (period.start, period.end) == (date(2026, 10, 1), date(2026, 10, 31))
     assert period.usage_periods == (date(2026, 7, 1), date(2026, 9, 1), date(2026, 10, 1))
 
@@ -101,22 +102,11 @@ def test_an_invoice_answers_for_the_unbroken_row_of_blocked_ones_before_it(
     assert answers_from(date(2026, 10, 1), blocked) == first
 
 
-@pytest.mark.parametrize(
-    ("first_posted", "blocked", "as_of"),
-    [
-        (date(2026, 8, 20), [], date(2026, 8, 31)),
-        (date(2026, 8, 20), [AUGUST], date(2026, 9, 30)),
-        (date(2026, 8, 20), [AUGUST, SEPTEMBER], date(2026, 10, 31)),
-        (date(2026, 8, 20), [AUGUST, SEPTEMBER, OCTOBER], date(2026, 10, 31)),
-        (date(2026, 8, 20), [SEPTEMBER], date(2026, 8, 31)),
-        (date(2026, 10, 5), [SEPTEMBER], date(2026, 10, 31)),
-    ],
-)
-def test_the_knowledge_of_the_first_invoice_that_could_rate_it_rates_a_usage_period(
-    first_posted: date, blocked: list[BlockedPeriod], as_of: date
-) -> None:
-    period = InvoicePeriod("acme", 1, date(2026, 10, 1), date(2026, 10, 31), ())
-    assert period.rated_as_of(first_posted, blocked) == as_of
+def test_a_usage_period_that_is_owed_is_rated_without_postings() -> None:
+    """Its fees are due all the same, and what is re-rated is looked at again."""
+    owed = {"acme": {date(2026, 8, 1), date(2026, 10, 1)}}
+    (period,) = invoice_periods(registry(acme=1), date(2026, 10, 31), [], {}, owed)
+    assert period.usage_periods == (date(2026, 8, 1), date(2026, 10, 1))
 
 
 @given(st.integers(1, 31), st.integers(0, 800))
@@ -126,6 +116,6 @@ def test_the_periods_of_every_anchor_day_leave_no_day_out(anchor_day: int, days:
     known = registry(acme=anchor_day)
     while not customers_ending(known, day):
         day += timedelta(days=1)
-    (period,) = invoice_periods(known, day, [("acme", day, day)], {})
+    (period,) = invoice_periods(known, day, [("acme", day, day)], {}, {})
     assert customers_ending(known, period.start - timedelta(days=1)) == ["acme"]
     assert period.usage_period(period.start) == period.usage_period(period.end) == period.start

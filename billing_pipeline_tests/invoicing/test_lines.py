@@ -8,13 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.invoicing.evidence import EvidenceKey, usage_evidence
-from billing_pipeline.invoicing.lines import InvoiceLine, by_currency, invoice_lines, invoice_total
-from billing_pipeline.rating.adjustments import rate_invoice
+from billing_pipeline.invoicing.evidence import UsageEvidence
+from billing_pipeline.invoicing.lines import (
+    InvoiceLine,
+    Provenance,
+    by_currency,
+    invoice_lines,
+    invoice_total,
+)
+from billing_pipeline.rating.adjustments import Booked, UsagePeriod, rate_invoice
+from billing_pipeline.rating.agreement import Agreement, Assignment
 from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
 from billing_pipeline.rating.charge_models.per_unit import PerUnit
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
+from billing_pipeline.rating.holdings import Holdings, Rules
 from billing_pipeline.rating.rule_book import Charge, Meter, Plan, RuleBook, RuleBooks
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
@@ -60,13 +68,21 @@ def lines_of(
     booked: dict[LineKey, int] | None = None,
     plan: str = "us",
 ) -> list[InvoiceLine]:
-    rating = rate_invoice("c", quantities, booked or {}, BOOKS, lambda _: plan)
-    evidence = {start: usage_evidence(rows, lambda _: plan) for start, rows in quantities.items()}
+    agreement = Agreement("c", (Assignment(plan, date.min),))
+    before = {key: Booked(minor, Decimal(1)) for key, minor in (booked or {}).items()}
+    touched = [UsagePeriod(start, agreement, rows) for start, rows in quantities.items()]
+    rating = rate_invoice(touched, before, BOOKS)
+    holdings = Holdings(agreement, Rules(BOOKS))
+    evidence = {start: UsageEvidence(rows, holdings) for start, rows in quantities.items()}
     return invoice_lines(
         period,
         rating.bookings,
         BOOKS,
-        lambda key: evidence[key.usage_period].get(EvidenceKey.of(key), ""),
+        Provenance(
+            evidence=lambda key: evidence[key.usage_period].text(key),
+            reason=lambda _: "late_usage",
+            rated_as_of=dict.fromkeys(quantities, period),
+        ),
     )
 
 
@@ -142,8 +158,10 @@ def test_a_description_has_at_most_500_characters() -> None:
     """What Stripe takes."""
     wordy = replace(BOOKS.books[0].plans["us"], charges=(Charge("calls", "calls", CALLS, "x" * 600),))
     books = RuleBooks((replace(BOOKS.books[0], plans={"us": wordy}),))
-    rating = rate_invoice("c", {OCTOBER: [calls(1)]}, {}, books, lambda _: "us")
-    (line,) = invoice_lines(OCTOBER, rating.bookings, books, lambda _: "")
+    agreement = Agreement("c", (Assignment("us", date.min),))
+    rating = rate_invoice([UsagePeriod(OCTOBER, agreement, [calls(1)])], {}, books)
+    told = Provenance(lambda _: "", lambda _: "", {OCTOBER: OCTOBER})
+    (line,) = invoice_lines(OCTOBER, rating.bookings, books, told)
     assert len(line.description) == 500
 
 

@@ -6,14 +6,23 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.rating.adjustments import InvoiceRating, rate_invoice
+from billing_pipeline.rating.adjustments import (
+    NOTHING_BOOKED,
+    Booked,
+    InvoiceRating,
+    UsagePeriod,
+    rate_invoice,
+)
+from billing_pipeline.rating.agreement import Agreement, Assignment
 from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
+from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.rate import rate_period
 from billing_pipeline.rating.rule_book import Charge, Meter, Plan, RuleBook, RuleBooks
 
 OCTOBER, NOVEMBER, DECEMBER = date(2026, 10, 1), date(2026, 11, 1), date(2026, 12, 1)
+BASIC = Agreement("c", (Assignment("basic", date.min),))
 PRICE = Graduated(
     (
         Tier(Decimal(0), Decimal(10), UnitPrice(Decimal("0.333")), Decimal("0.5")),
@@ -39,8 +48,10 @@ def row(quantity: str | Decimal, tool: str = "a", day: date = OCTOBER) -> Metere
     return MeteredQuantity("c", "p", "calls", "call", dimensions, day, "v1", Decimal(quantity), 1)
 
 
-def bill(quantities: dict[date, list[MeteredQuantity]], booked: dict[LineKey, int]) -> InvoiceRating:
-    return rate_invoice("c", quantities, booked, BOOKS, lambda _: "basic")
+def bill(quantities: dict[date, list[MeteredQuantity]], booked: dict[LineKey, Booked]) -> InvoiceRating:
+    return rate_invoice(
+        [UsagePeriod(start, BASIC, rows) for start, rows in quantities.items()], booked, BOOKS
+    )
 
 
 def dues(rating: InvoiceRating) -> dict[tuple[date, str], int]:
@@ -50,14 +61,15 @@ def dues(rating: InvoiceRating) -> dict[tuple[date, str], int]:
     }
 
 
-def post(booked: dict[LineKey, int], rating: InvoiceRating) -> None:
+def post(booked: dict[LineKey, Booked], rating: InvoiceRating) -> None:
     for booking in rating.bookings:
-        booked[booking.charge.key] = booked.get(booking.charge.key, 0) + booking.due_minor
+        before = booked.get(booking.charge.key, NOTHING_BOOKED)
+        booked[booking.charge.key] = Booked(before.amount_minor + booking.due_minor, booking.charge.quantity)
 
 
 def test_late_usage_books_the_difference_for_its_own_period() -> None:
     """A late unit in front moves the ones behind it into the cheaper tier."""
-    booked: dict[LineKey, int] = {}
+    booked: dict[LineKey, Booked] = {}
     first = bill({OCTOBER: [row("9", "b")]}, booked)
     assert dues(first) == {(OCTOBER, "b"): 350}
     post(booked, first)
@@ -68,11 +80,11 @@ def test_late_usage_books_the_difference_for_its_own_period() -> None:
 
 def test_a_key_that_vanishes_is_taken_back_in_full() -> None:
     """Its line stays, with quantity and amount 0."""
-    booked: dict[LineKey, int] = {}
+    booked: dict[LineKey, Booked] = {}
     post(booked, bill({OCTOBER: [row("3")]}, booked))
     rating = bill({OCTOBER: [row("3"), row("-3")]}, booked)
     (booking,) = rating.bookings
-    assert (booking.booked_before_minor, booking.due_minor, booking.is_new) == (150, -150, False)
+    assert (booking.before.amount_minor, booking.due_minor, booking.is_new) == (150, -150, False)
     assert (str(booking.charge.quantity), str(booking.charge.amount), booking.charge.unit) == (
         "0",
         "0",
@@ -86,12 +98,14 @@ def test_periods_that_are_not_touched_are_left_alone() -> None:
     """What was booked for September is not taken back because no row of it is given."""
     key = LineKey("c", "p", date(2026, 9, 1), "basic", "calls", "calls", "{}", "v1", "usd")
     other = LineKey("d", "p", OCTOBER, "basic", "calls", "calls", "{}", "v1", "usd")
-    assert dues(bill({OCTOBER: [row("1")]}, {key: 5, other: 7})) == {(OCTOBER, "a"): 83}
+    assert dues(bill({OCTOBER: [row("1")]}, {key: Booked(5, Decimal(1)), other: Booked(7, Decimal(1))})) == {
+        (OCTOBER, "a"): 83
+    }
 
 
 def test_unpriced_usage_of_any_touched_period_is_told() -> None:
     """Also where it came late."""
-    rating = rate_invoice("c", {OCTOBER: [row("1")], NOVEMBER: []}, {}, BOOKS, lambda _: None)
+    rating = rate_invoice([UsagePeriod(OCTOBER, Agreement("c"), [row("1")])], {}, BOOKS)
     assert [fault.reason for fault in rating.unpriced] == ["no_plan"]
 
 
@@ -111,14 +125,14 @@ def test_any_sequence_of_later_changes_sums_to_the_right_whole(
 ) -> None:
     """Additions and take-backs over many invoice periods telescope to the rounded whole of each key."""
     rows: list[MeteredQuantity] = []
-    booked: dict[LineKey, int] = {}
+    booked: dict[LineKey, Booked] = {}
     for month in changes:
         for tool, quantity, is_taken_back in month:
             rows.append(row(quantity, tool))
             if is_taken_back:
                 rows.append(row(-quantity, tool))
         post(booked, bill({OCTOBER: rows}, booked))
-    whole = rate_period("c", OCTOBER, rows, BOOKS, lambda _: "basic")
-    assert {key: minor for key, minor in booked.items() if minor} == {
+    whole = rate_period(BASIC, OCTOBER, rows, Rules(BOOKS))
+    assert {key: each.amount_minor for key, each in booked.items() if each.amount_minor} == {
         charge.key: charge.amount_minor for charge in whole.charges if charge.amount_minor
     }

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from billing_pipeline.rating.agreement import Agreement, Assignment
 from billing_pipeline.rating.charges import MeteredQuantity, RatedPeriod
+from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.rate import rate_period
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.rating.rule_book_yaml import load_rule_books
@@ -35,7 +37,7 @@ def row(meter: str, unit: str, dimensions: str, day: int, quantity: str | int) -
 
 
 def rate(books: RuleBooks, plan: str, *rows: MeteredQuantity) -> RatedPeriod:
-    return rate_period("c", date(2026, 10, 1), rows, books, lambda _: plan)
+    return rate_period(Agreement("c", (Assignment(plan, date.min),)), date(2026, 10, 1), rows, Rules(books))
 
 
 def test_tiers_go_on_through_a_price_change(books: RuleBooks) -> None:

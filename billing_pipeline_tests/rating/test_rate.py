@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_pipeline.rating.agreement import Agreement, Assignment
 from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
 from billing_pipeline.rating.charge_models.per_unit import PerUnit
 from billing_pipeline.rating.charge_models.price import Price
 from billing_pipeline.rating.charge_models.price_table import PriceTable
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import MeteredQuantity, RatedPeriod
+from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.money import EXACT, sum_exact
 from billing_pipeline.rating.rate import rate_period
 from billing_pipeline.rating.rule_book import Charge, Meter, Plan, RuleBook, RuleBooks
@@ -79,10 +81,15 @@ def row(
     return MeteredQuantity("c", project, meter, unit, dimensions, date(2026, 10, day), found, amount, 1)
 
 
+def on_plan(plan: str | None, customer_id: str = "c") -> Agreement:
+    """A customer on this plan for ever, or on none."""
+    return Agreement(customer_id, (Assignment(plan, date.min),) if plan else ())
+
+
 def rate(
     rows: Sequence[MeteredQuantity], plan: str | None = "basic", books: RuleBooks = BOOKS
 ) -> RatedPeriod:
-    return rate_period("c", OCTOBER, rows, books, lambda _: plan)
+    return rate_period(on_plan(plan), OCTOBER, rows, Rules(books))
 
 
 def amounts(period: RatedPeriod) -> dict[tuple[str, str, str], Decimal]:
@@ -135,7 +142,8 @@ def test_a_change_of_plan_starts_new_tiers() -> None:
         )
     )
     rows = [row(10, day=1), row(10, day=2)]
-    period = rate_period("c", OCTOBER, rows, books, lambda day: "basic" if day.day == 1 else "other")
+    changed = Agreement("c", (Assignment("basic", OCTOBER), Assignment("other", date(2026, 10, 2))))
+    period = rate_period(changed, OCTOBER, rows, Rules(books))
     assert [(charge.key.plan, charge.key.currency, charge.amount) for charge in period.charges] == [
         ("basic", "usd", Decimal(10)),
         ("other", "eur", Decimal(10)),
@@ -187,7 +195,7 @@ def test_usage_without_a_price_is_told_and_the_rest_is_rated(
 def test_another_customers_row_is_refused() -> None:
     """A mistake of the caller never lands on somebody's invoice."""
     with pytest.raises(ValueError, match="customer 'c'"):
-        rate_period("d", OCTOBER, [row(1)], BOOKS, lambda _: "basic")
+        rate_period(on_plan("basic", "d"), OCTOBER, [row(1)], Rules(BOOKS))
 
 
 ROWS = st.lists(
@@ -254,6 +262,6 @@ def test_a_level_that_falls_within_a_day_under_a_later_version_is_a_negative_lin
         MeteredQuantity("acme", "p", "levels", "gb", "{}", OCTOBER, version, Decimal(quantity), 1)
         for version, quantity in (("v1", 3), ("v2", -2))
     ]
-    rated = rate_period("acme", OCTOBER, quantities, books, lambda _day: "basic")
+    rated = rate_period(on_plan("basic", "acme"), OCTOBER, quantities, Rules(books))
     assert rated.unpriced == ()
     assert [charge.amount_minor for charge in rated.charges] == [300, -400]

@@ -90,6 +90,11 @@ class Price(Protocol):
         """Dimensions that only carry an amount for the price; lines leave them out."""
         return ()
 
+    @property
+    def has_period_terms(self) -> bool:
+        """Whether `share` and `opening` of a segment matter."""
+        return False
+
     def of_zero(self) -> Priced | None:
         """What a usage period without any usage costs; None where it makes no line."""
         return None

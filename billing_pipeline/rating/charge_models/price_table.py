@@ -62,13 +62,19 @@ def read_price_table(field: Field) -> PriceTable:
         )
     by = read_dimensions(keys["by"], least=1)
     per = read_per(keys.get("per"))
+    prices = read_rows(keys["rows"], by, per)
+    return PriceTable(currency, by, prices, _read_default(keys.get("default"), per))
+
+
+def read_rows(field: Field, by: tuple[str, ...], per: int = 1) -> Mapping[tuple[str | None, ...], UnitPrice]:
+    """Rows `{match, unit_price, per?}`: the unit price by the values of `by`, each combination once."""
     prices: dict[tuple[str | None, ...], UnitPrice] = {}
-    for row in keys["rows"].items(least=1):
+    for row in field.items(least=1):
         match, price = _read_row(row, by, per)
         if match in prices:
             row.fault(f"the values {', '.join(match)} have a price in an earlier row; keep one")
         prices[match] = price
-    return PriceTable(currency, by, prices, _read_default(keys.get("default"), per))
+    return prices
 
 
 def read_dimensions(field: Field, *, least: int = 0) -> tuple[str, ...]:

@@ -1,7 +1,10 @@
 """Coupons: a percentage of, or an amount off, what a customer pays, once, for some usage periods or for ever."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+
+from billing_pipeline.rating.periods import period_start
 
 
 @dataclass(frozen=True)
@@ -24,3 +27,9 @@ class Coupon:
     periods: int | None = None
     applies_to: frozenset[str] = frozenset()
     description: str = ""
+
+    def holds_in(self, usage_period: date, redeemed: date, anchor_day: int) -> bool:
+        """Whether it counts in a usage period (its start), having been redeemed on a day."""
+        first = period_start(redeemed, anchor_day)
+        months = (usage_period.year - first.year) * 12 + usage_period.month - first.month
+        return months >= 0 and (self.periods is None or months < self.periods)

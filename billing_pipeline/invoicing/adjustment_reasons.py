@@ -1,0 +1,62 @@
+"""Why a line key that was booked before has another amount now."""
+
+from collections.abc import Collection, Iterable
+from datetime import date
+from typing import NamedTuple
+
+from billing_pipeline.invoicing.invoice_periods import InvoicePeriod
+from billing_pipeline.rating.charge_models.price import dimension_values
+from billing_pipeline.rating.charges import LineKey
+
+OTHER_USAGE = "other_usage"
+RERATING = "rerating"
+_BY_KINDS = {
+    frozenset({"late"}): "late_usage",
+    frozenset({"correction"}): "correction",
+    frozenset({"late", "correction"}): "late_usage_and_correction",
+}
+
+
+class Posting(NamedTuple):
+    """That late usage or a correction of some line was posted; `kind` is that of its rollup row."""
+
+    customer_id: str
+    project_id: str
+    meter: str
+    dimensions: str
+    rule_version: str
+    usage_day: date
+    posting_day: date
+    kind: str
+
+
+class AdjustmentReasons:
+    """The reasons of one customer's invoice period."""
+
+    def __init__(
+        self,
+        period: InvoicePeriod,
+        answers_from: date,
+        postings: Iterable[Posting],
+        rerated: Collection[date],
+    ) -> None:
+        self._rerated = rerated
+        self._kinds: dict[tuple[date, str, str, str], dict[str, set[str]]] = {}
+        for posting in postings:
+            if answers_from <= posting.posting_day <= period.end:
+                usage_period = period.usage_period(posting.usage_day)
+                group = (usage_period, posting.project_id, posting.meter, posting.rule_version)
+                self._kinds.setdefault(group, {}).setdefault(posting.dimensions, set()).add(posting.kind)
+
+    def of(self, key: LineKey) -> str:
+        """`rerating`, `late_usage`, `correction`, both, or `other_usage` where what moved it was not its own."""
+        if key.usage_period in self._rerated:
+            return RERATING
+        group = self._kinds.get((key.usage_period, key.project_id, key.meter, key.rule_version), {})
+        mine = dimension_values(key.dimensions).items()
+        kinds: set[str] = set()
+        for dimensions, posted in group.items():
+            # A line whose price folds dimensions stands for several rows.
+            if dimensions == key.dimensions or mine <= dimension_values(dimensions).items():
+                kinds |= posted
+        return _BY_KINDS.get(frozenset(kinds), OTHER_USAGE)
