@@ -50,6 +50,7 @@ bench: setup ## Benchmarks, each beside its baseline
 docs: setup ## Make the generated pages of docs/ anew
 	$(VENV)/bin/python -m billing_pipeline.schemas.document > docs/tables.md
 	$(VENV)/bin/python -m billing_pipeline.contract.reason_codes > docs/reason-codes.md
+	$(VENV)/bin/python -m billing_pipeline.charge_sheet.page docs
 
 clean: ## Remove the virtual environment and caches; data/home stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,8 +18,9 @@ from billing_pipeline.invoicing.lines import (
 )
 from billing_pipeline.rating.adjustments import Booked, UsagePeriod, rate_invoice
 from billing_pipeline.rating.agreement import Agreement, Assignment
-from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.graduated import Graduated
 from billing_pipeline.rating.charge_models.per_unit import PerUnit
+from billing_pipeline.rating.charge_models.tiers import Tier
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
 from billing_pipeline.rating.holdings import Holdings, Rules

@@ -14,7 +14,8 @@ from billing_pipeline.rating.adjustments import (
     rate_invoice,
 )
 from billing_pipeline.rating.agreement import Agreement, Assignment
-from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.graduated import Graduated
+from billing_pipeline.rating.charge_models.tiers import Tier
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
 from billing_pipeline.rating.holdings import Rules

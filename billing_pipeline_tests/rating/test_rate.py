@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.rating.agreement import Agreement, Assignment
-from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.graduated import Graduated
 from billing_pipeline.rating.charge_models.per_unit import PerUnit
 from billing_pipeline.rating.charge_models.price import Price
 from billing_pipeline.rating.charge_models.price_table import PriceTable
+from billing_pipeline.rating.charge_models.tiers import Tier
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.charges import MeteredQuantity, RatedPeriod
 from billing_pipeline.rating.holdings import Rules

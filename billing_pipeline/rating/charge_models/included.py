@@ -41,13 +41,14 @@ class Included(Price):
     def rate(self, segment: Segment) -> Sequence[Priced | NoPrice]:
         """What each row has above the included quantity, at the unit price."""
         opening = segment.opening if isinstance(segment.opening, Included) else self
-        return along(segment, partial(self._between, opening._included_in(segment)))
+        return along(segment, partial(self._between, opening.included_in(segment)))
 
     def describe(self) -> str:
         """`1,000 included, then 0.01`."""
         return f"{grouped(self.included)} included, then {self.unit_price.text}"
 
-    def _included_in(self, segment: Segment) -> Decimal | Fraction:
+    def included_in(self, segment: Segment) -> Decimal | Fraction:
+        """The quantity that a segment's share of the usage period includes, exactly."""
         share = segment.share if self.prorate else Fraction(segment.held)
         if share.denominator == 1:
             return EXACT.multiply(self.included, Decimal(share.numerator))

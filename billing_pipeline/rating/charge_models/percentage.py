@@ -145,8 +145,8 @@ def _check_combination(keys: Mapping[str, Field]) -> None:
         for name in ("per_event_min", "per_event_max"):
             if name in keys:
                 keys[name].fault(
-                    "bounds each event, whose amount a quantity of several does not say; name the dimension that carries "
-                    "it in `amount_dimension`"
+                    "bounds each event, whose amount a quantity of several does not say; name the dimension that "
+                    "carries it in `amount_dimension`"
                 )
         return
     for name in ("free_events", "free_amount", "tier_by"):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.rating.charge_models.graduated import Graduated, Tier
+from billing_pipeline.rating.charge_models.graduated import Graduated
 from billing_pipeline.rating.charge_models.price import Part, Priced, Segment
+from billing_pipeline.rating.charge_models.tiers import Tier
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.money import sum_exact
 
