@@ -144,6 +144,10 @@ class Field:
             return ""
         return text
 
+    def switch(self) -> bool:
+        """`true` or `false`."""
+        return self.choice(("true", "false")) == "true"
+
     def decimal(self, *, integer_digits: int, fraction_digits: int) -> Decimal | None:
         """A decimal >= 0, exactly as written; None where it is faulty, for zero could pass for a value."""
         text = self.text()

@@ -2,14 +2,31 @@
 
 from collections.abc import Callable, Mapping
 
-from billing_pipeline.rating.charge_models import graduated, per_unit
+from billing_pipeline.rating.charge_models import (
+    capacity,
+    dynamic,
+    graduated,
+    graduated_percentage,
+    included,
+    package,
+    per_unit,
+    percentage,
+    volume,
+)
 from billing_pipeline.rating.charge_models.price import Price
 from billing_pipeline.rating.charge_models.surroundings import Surroundings
 from billing_pipeline.rating.document import Field
 
 CHARGE_MODELS: Mapping[str, Callable[[Field, Surroundings], Price]] = {
-    "graduated": graduated.read,
     "per_unit": per_unit.read,
+    "graduated": graduated.read,
+    "volume": volume.read,
+    "package": package.read,
+    "included": included.read,
+    "capacity": capacity.read,
+    "percentage": percentage.read,
+    "graduated_percentage": graduated_percentage.read,
+    "dynamic": dynamic.read,
 }
 
 

@@ -50,6 +50,8 @@ class Segment(NamedTuple):
     """The share of the usage period in which the plan is in force, 0 to 1."""
     opening: "Price | None" = None
     """The charge's price by the version at the period's start; None: this one is it."""
+    held: int = 1
+    """How many of an add-on are held, which multiplies what is not prorated; `share` has it in it already."""
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
