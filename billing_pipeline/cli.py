@@ -207,6 +207,40 @@ def rules_diff(old: str, new: str, as_json: bool) -> None:
     diff_rules(_pipeline(), old, new, as_json=as_json)
 
 
+@rules.group("import")
+def rules_import() -> None:
+    """Rule books to review, made of published prices."""
+
+
+@rules_import.command("genai-prices")
+@click.option("--provider", "providers", multiple=True, help="Only models of this provider; may be repeated.")
+@click.option("--models", multiple=True, help="Only models named so (* and ? allowed); may be repeated.")
+@click.option(
+    "--from", "day", type=DAY, help="Day from which the rule book is in force; default: today (UTC)."
+)
+@click.option("--version", help="Name of the version; default: genai-prices-DAY.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; default: print it.",
+)
+@click.option(
+    "--all-versions",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a rule book per day on which a price changes into this folder.",
+)
+def rules_import_genai_prices(day: datetime | None, **options: object) -> None:
+    """Write model prices that the package genai-prices knows as a rule book to review."""
+    from datetime import UTC
+
+    from billing_pipeline.terminal.rules_import import PriceImport, import_prices
+
+    first = day.date() if day else datetime.now(UTC).date()
+    import_prices(PriceImport(day=first, **options))  # type: ignore[arg-type]  # click checks them
+
+
 @billing.command("sql")
 @click.argument("query")
 @click.option(
@@ -246,6 +280,45 @@ def demo(through: datetime) -> None:
 
     last: date = through.date()
     run_demo(_pipeline(), last)
+
+
+@billing.group()
+def registry() -> None:
+    """Customers and their contracts: plans, add-ons, overrides, coupons, credit grants."""
+
+
+@registry.command("apply")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would be appended; nothing is.")
+def registry_apply(file: Path, dry_run: bool) -> None:
+    """Enter what FILE says and the log does not, or nothing where it has a fault (docs/contracts.md)."""
+    from billing_pipeline.terminal.registry_report import run_apply
+
+    run_apply(_pipeline(), file, dry_run=dry_run)
+
+
+@registry.command("show")
+@click.argument("customer")
+@click.option("--day", type=DAY, help="What holds on this day; default: today, in UTC.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+def registry_show(customer: str, day: datetime | None, as_json: bool) -> None:
+    """Show what CUSTOMER has agreed to, and every change that said so."""
+    from billing_pipeline.terminal.registry_view import show_customer
+
+    show_customer(_pipeline(), customer, day.date() if day else None, as_json=as_json)
+
+
+@billing.command()
+@click.argument("customer")
+@click.option("--period", required=True, help="Usage period: 2026-10, or the day it starts on.")
+@click.option("--rules", metavar="VERSION", help="Use the prices of this rule version.")
+@click.option("--who", required=True, help="Who wants it.")
+@click.option("--why", required=True, help="The reason, for the records.")
+def rerate(customer: str, period: str, rules: str | None, who: str, why: str) -> None:
+    """Have CUSTOMER's next invoice rate a past usage period again, by the contracts known then."""
+    from billing_pipeline.terminal.registry_report import run_rerate
+
+    run_rerate(_pipeline(), customer, period, rules=rules, who=who, why=why)
 
 
 def _pipeline() -> "Pipeline":

@@ -332,6 +332,10 @@ class UnknownRuleVersionError(BillingError):
         super().__init__(f"{name!r} is no file and no version of a rule book; {hint}")
 
 
+class PriceImportError(BillingError):
+    """Published prices cannot be imported as asked. Caught by nobody but the command; nothing was written."""
+
+
 class RequeueCodeError(BillingError):
     """Records refused by an unknown code were to be sent again. Caught by nobody but the command."""
 
@@ -343,3 +347,20 @@ class RequeueCodeError(BillingError):
             f"no record was refused as {reason!r}, and there is no such code; "
             + (f"refused were: {there}" if there else "no record was refused at all")
         )
+
+
+class RegistryRefusedError(BillingError):
+    """A change of the registry is not possible. Caught by nobody but the command; nothing was appended."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}; nothing was appended")
+
+
+class UnknownCustomerError(BillingError):
+    """There is no such customer to show. Caught by nobody but the command."""
+
+    def __init__(self, customer_id: str, known: Sequence[str]) -> None:
+        self.customer_id = customer_id
+        there = ", ".join(known[:20]) or "none yet: apply a registry file, or import with --register"
+        super().__init__(f"customer {customer_id!r} is not registered; there are: {there}")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.contract.registry_seed import load_seed
 from billing_pipeline.errors import RuleBookTooLateError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -19,6 +18,7 @@ from billing_pipeline.lake.engine import Engine
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.metering.calendar import DAY_US, Calendar, CloseTerms, start_of
 from billing_pipeline.metering.stage import StageResult, Workshop
+from billing_pipeline.rating.registry_files.loading import load_seed
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.rating.rule_book_yaml import load_rule_books
 from billing_pipeline.settings import Settings
@@ -48,9 +48,12 @@ class Pipeline:
 
     @cached_property
     def seed(self) -> tuple[RegistryChange, ...]:
-        """The registry seed: what was registered before the first record."""
-        path = self.settings.registry_path
-        return tuple(load_seed(path)) if path.is_file() else ()
+        """The registry seed: what was registered before the first record.
+
+        Raises:
+            DocumentError: it has faults, or agrees to what no rule book has.
+        """
+        return tuple(load_seed(self.settings.registry_path, self.books))
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -6,6 +6,8 @@ registry that an event at some offset saw.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
+from functools import cached_property
+from hashlib import sha256
 from typing import Literal
 
 import msgspec
@@ -52,6 +54,31 @@ class RegistryChange(msgspec.Struct, frozen=True):
             return self.effective_from.astimezone(UTC)
         return datetime.combine(self.effective_from, time(), tzinfo=UTC)
 
+    @property
+    def slot(self) -> tuple[object, ...]:
+        """What this change is about. A later one of the same slot replaces it: the log says the last word last."""
+        own = (self.entity, self.entity_id)
+        match self.entity:
+            case "plan_assignment" | "add_on_assignment":
+                return (*own, self.effective_at)
+            case "contract_override" | "plan_override":
+                return (*own, self.effective_at, self.details.get("name"))
+            case "coupon":
+                return (*own, self.effective_at, self.details.get("coupon"))
+            case "rerating":
+                return (*own, *(self.details.get(name) for name in ("usage_period", "rules", "who", "why")))
+            case "customer" | "project" | "credit_grant":
+                return (*own, self.change)
+
+    def says_the_same(self, other: "RegistryChange") -> bool:
+        """Whether two changes have the same content, wherever in the log they stand."""
+        return self.content == other.content
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """All but the place in the log."""
+        return (self.entity, self.entity_id, self.change, self.effective_at, dict(self.details))
+
 
 class Customer(msgspec.Struct, frozen=True):
     """A customer as last registered."""
@@ -72,14 +99,14 @@ class Registry:
         self._registered: dict[tuple[Entity, str], RegistryChange] = {}
         self._closed: dict[tuple[Entity, str], datetime] = {}
         self._projects: dict[str, set[str]] = {}
-        self._contracts: dict[tuple[Entity, str], list[RegistryChange]] = {}
+        self._contracts: dict[tuple[Entity, str], dict[tuple[object, ...], RegistryChange]] = {}
         for change in self._changes:
             self._apply(change)
 
     def _apply(self, change: RegistryChange) -> None:
         key = (change.entity, change.entity_id)
         if change.entity not in {"customer", "project"}:
-            self._contracts.setdefault((change.entity, change.entity_id.partition("/")[0]), []).append(change)
+            self._agree(change)
         if change.change == "close":
             self._closed[key] = change.effective_at
         elif change.change == "register":
@@ -88,9 +115,31 @@ class Registry:
                 customer_id, _, project_id = change.entity_id.partition("/")
                 self._projects.setdefault(customer_id, set()).add(project_id)
 
+    def _agree(self, change: RegistryChange) -> None:
+        said = self._contracts.setdefault((change.entity, change.entity_id.partition("/")[0]), {})
+        slot = change.slot
+        if change.change == "grant" and slot in said:
+            return  # The first word counts: its id is never used again, and invoices may have used it.
+        if change.change == "rerate":
+            slot = (*slot, change.queue_offset)  # Each is a deed of its own.
+        said.pop(slot, None)
+        said[slot] = change
+
     def contract_changes(self, entity: Entity, owner: str) -> tuple[RegistryChange, ...]:
-        """What was agreed with a customer (or, for plan overrides, for a plan), in the order of the offsets."""
-        return tuple(self._contracts.get((entity, owner), ()))
+        """What was agreed with a customer (or, for plan overrides, for a plan), in the order of the offsets.
+
+        What a later change has replaced is left out.
+        """
+        return tuple(self._contracts.get((entity, owner), {}).values())
+
+    def known_as(self, change: RegistryChange) -> RegistryChange | None:
+        """The last word about what a change is about, where that says the same; None where it is news."""
+        said = self._last_words.get(change.slot)
+        return said if said is not None and said.says_the_same(change) else None
+
+    @cached_property
+    def _last_words(self) -> dict[tuple[object, ...], RegistryChange]:
+        return {change.slot: change for change in self._changes}
 
     @property
     def changes(self) -> tuple[RegistryChange, ...]:
@@ -139,6 +188,17 @@ class Registry:
         change = self._registered.get(("customer", customer_id))
         anchor = change.details.get("anchor_day") if change else None
         return anchor if isinstance(anchor, int) else DEFAULT_ANCHOR_DAY
+
+
+def change_id(change: RegistryChange, earlier: int = 0) -> str:
+    """An id that follows from the change's content: the same registration is the same record.
+
+    Args:
+        change: the change.
+        earlier: how many of the same content the log has already.
+    """
+    content = msgspec.json.encode(change.content, order="sorted") + b"\0again" * earlier
+    return sha256(content).hexdigest()[:32]
 
 
 def control_record(change: RegistryChange, change_id: str, source: str = "registry") -> LogRecord:

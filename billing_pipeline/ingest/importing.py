@@ -5,16 +5,13 @@ so an import either stops with the log as it was, or appends all of it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
-
-import msgspec
 
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
-from billing_pipeline.contract.registry import Registry, RegistryChange, control_record
+from billing_pipeline.contract.registry import Registry, change_id, control_record
 from billing_pipeline.errors import ClockError, ImportFaultsError, ImportLateError, ImportRefusedError
 from billing_pipeline.ingest.import_summary import ImportSummary
 from billing_pipeline.ingest.new_payers import NewPayers
@@ -194,7 +191,7 @@ def _append(
     *,
     with_times: bool,
 ) -> None:
-    changes = [control_record(change, _change_id(change)) for change in summary.registered]
+    changes = [control_record(change, change_id(change)) for change in summary.registered]
     done = 0
     for records, times in spool.batches():
         if changes:
@@ -211,12 +208,6 @@ def _note(summary: ImportSummary, offsets: range) -> None:
     if summary.first_offset is None:
         summary.first_offset = offsets.start
     summary.next_offset = offsets.stop
-
-
-def _change_id(change: RegistryChange) -> str:
-    """An id that follows from the change's content: the same registration is the same record."""
-    content = (change.entity, change.entity_id, change.change, change.effective_at, change.details)
-    return sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:32]
 
 
 def _untold(stage: Literal["read", "append"], done: int, total: int | None) -> None:

@@ -1,6 +1,7 @@
 """What a customer agreed to, as known at one point of the log: plans, add-ons, overrides, coupons, credit grants.
 
-Everything here takes effect at 00:00 UTC of a day. Only the closing of a customer may fall within one.
+Everything here takes effect at 00:00 UTC of a day. Only the closing of a customer may fall within one. What a later
+change of the log says of the same thing and the same day replaces the earlier one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from billing_pipeline.contract.registry import DEFAULT_ANCHOR_DAY, Registry, Reg
 
 ONE_DAY = timedelta(days=1)
 DAY_SECONDS = 24 * 60 * 60
+_ONE_SECOND = timedelta(seconds=1)
 
 
 class Assignment(NamedTuple):
@@ -40,8 +42,9 @@ class Override(NamedTuple):
 
     Attributes:
         name: tells it from others; the `term` of the lines it prices.
-        plan: the plan or add-on it changes; None is whichever the customer has.
+        plan: the plan or add-on it changes; None is whichever plan the customer has, and no add-on.
         details: `charge` with `price` or `rows`; `discounts`, `minimums`, `maximums`; as in a rule book.
+        is_own: agreed with this customer, not added to the plan for all.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Override(NamedTuple):
     until: date | None
     plan: str | None
     details: Mapping[str, Any]
+    is_own: bool = True
 
     def holds_on(self, plan: str, day: date) -> bool:
         """Whether it changes the plan on a day."""
@@ -130,12 +134,25 @@ class Agreement:
 
     def plan_on(self, day: date) -> str | None:
         """The plan in force on a UTC day, or None."""
-        assignment = self._assignment_on(day)
+        assignment = self.assignment_on(day)
         return (assignment.name or None) if assignment else None
 
     def add_ons_on(self, day: date) -> tuple[str, ...]:
         """The add-ons in force on a UTC day, by name."""
-        return tuple(sorted({each.name for each in self._add_ons_on(day)}))
+        return tuple(each.name for each in self.add_on_assignments_on(day))
+
+    def assignment_on(self, day: date) -> Assignment | None:
+        """What says the plan in force on a UTC day: none, or an end, whose name is ""."""
+        found = None
+        for each in self.assignments:  # ordered by start, then by offset
+            if each.holds_on(day):
+                found = each
+        return found
+
+    def add_on_assignments_on(self, day: date) -> list[Assignment]:
+        """The add-ons in force on a UTC day with their quantities, by name."""
+        found = {each.name: each for each in self.add_ons if each.holds_on(day)}
+        return [each for _, each in sorted(found.items()) if each.quantity]
 
     def trial_until(self, plan: str, trial_days: int) -> date | None:
         """The first day after the free trial of a plan; None where it has none.
@@ -163,8 +180,16 @@ class Agreement:
         return found[-1] if found else None
 
     def overrides_on(self, plan: str, day: date) -> tuple[Override, ...]:
-        """What changes a plan on a day, the one that counts last at the end."""
-        return tuple([each for each in self.overrides if each.holds_on(plan, day)])
+        """What changes a plan on a day, the one that counts last at the end.
+
+        Of those with one name, added to the plan or agreed with the customer, the one with the latest start counts.
+        """
+        found: dict[tuple[bool, str], Override] = {}
+        for each in self.overrides:  # the plan's before the customer's; each ordered by start, then by offset
+            if each.holds_on(plan, day) and (each.plan or plan not in self._add_on_names):
+                found.pop((each.is_own, each.name), None)
+                found[each.is_own, each.name] = each
+        return tuple(found.values())
 
     def stretches(
         self, first: date, last: date, trial_until: Callable[[str], date | None]
@@ -181,9 +206,9 @@ class Agreement:
         cuts = [*sorted({first, *(day for day in limits if day and first < day < after)}), after]
         found: dict[tuple[bool, str], Stretch] = {}
         for cut, following in pairwise(cuts):
-            plan = self._assignment_on(cut)
+            plan = self.assignment_on(cut)
             due = [(False, plan)] if plan and plan.name else []
-            for is_add_on, each in [*due, *((True, each) for each in self._add_ons_on(cut))]:
+            for is_add_on, each in [*due, *((True, each) for each in self.add_on_assignments_on(cut))]:
                 free = None if is_add_on else trial_until(each.name)
                 seconds = self._seconds(cut, following)
                 if not seconds:
@@ -205,18 +230,11 @@ class Agreement:
         begin, end = midnight(start), midnight(until)
         if self.closed_at is not None:
             end = min(end, self.closed_at)
-        return max(0, int((end - begin).total_seconds()))
+        return max(0, (end - begin) // _ONE_SECOND)
 
-    def _assignment_on(self, day: date) -> Assignment | None:
-        found = None
-        for each in self.assignments:  # ordered by start, then by offset
-            if each.holds_on(day):
-                found = each
-        return found
-
-    def _add_ons_on(self, day: date) -> list[Assignment]:
-        found = {each.name: each for each in self.add_ons if each.holds_on(day)}
-        return [each for _, each in sorted(found.items()) if each.quantity]
+    @cached_property
+    def _add_on_names(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.add_ons)  # no plan has the name of an add-on
 
     @cached_property
     def _first(self) -> Mapping[str, Assignment]:
@@ -234,19 +252,20 @@ def midnight(day: date) -> datetime:
 def agreement_of(registry: Registry, customer_id: str) -> Agreement:
     """What a registry knows of a customer's agreement; a customer it does not know has none."""
     assigned = registry.contract_changes("plan_assignment", customer_id)
-    plans = sorted({str(change.details.get("plan", "")) for change in assigned})
+    added = registry.contract_changes("add_on_assignment", customer_id)
+    names = {str(change.details.get("plan", "")) for change in assigned} | {
+        change.entity_id.partition("/")[2] for change in added
+    }
     overrides = [
         _override(change, plan)
-        for plan in plans
+        for plan in sorted(names)
         for change in registry.contract_changes("plan_override", plan)
     ]
     own = registry.contract_changes("contract_override", customer_id)
     return Agreement(
         customer_id=customer_id,
         assignments=_by_start(_assignment(change) for change in assigned),
-        add_ons=_by_start(
-            _add_on(change) for change in registry.contract_changes("add_on_assignment", customer_id)
-        ),
+        add_ons=_by_start(_add_on(change) for change in added),
         overrides=(
             *sorted(overrides, key=_START),
             *sorted([_override(change, _text(change, "plan")) for change in own], key=_START),
@@ -288,12 +307,15 @@ def _add_on(change: RegistryChange) -> Assignment:
 
 
 def _override(change: RegistryChange, plan: str | None) -> Override:
-    return Override(str(change.details["name"]), _day(change), _until(change, "until"), plan, change.details)
+    is_own = change.entity == "contract_override"
+    return Override(
+        str(change.details["name"]), _day(change), _until(change, "until"), plan, change.details, is_own
+    )
 
 
 def _grants(changes: Iterable[RegistryChange]) -> tuple[CreditGrant, ...]:
     found: dict[str, CreditGrant] = {}
-    for change in changes:
+    for change in changes:  # each grant before what voids it
         grant_id = change.entity_id.partition("/")[2]
         if change.change == "void":
             if grant_id in found:
@@ -309,7 +331,7 @@ def _grants(changes: Iterable[RegistryChange]) -> tuple[CreditGrant, ...]:
             expires=_until(change, "expires"),
             charges=frozenset(map(str, charges)) if isinstance(charges, list) else frozenset(),
         )
-        found.setdefault(grant_id, grant)  # an id is never used again
+        found[grant_id] = grant
     return tuple(found.values())
 
 

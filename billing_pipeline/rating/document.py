@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -18,6 +18,7 @@ from billing_pipeline.errors import DocumentError, DocumentFault
 
 ITEMS_MOST = 100_000
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DECIMAL = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?")
 _NO_INSTANT = datetime(1, 1, 1, tzinfo=UTC)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -184,6 +185,19 @@ class Field:
             pass
         self.fault(f"{text!r} is no instant with an offset; write it like 2026-10-16T00:00:00Z")
         return _NO_INSTANT
+
+    def day(self) -> date:
+        """A date (`2026-10-01`); 00:00 UTC of it is meant."""
+        text = self.text()
+        if not text:
+            return date.min
+        try:
+            if _DAY.fullmatch(text):
+                return date.fromisoformat(text)
+        except ValueError:
+            pass
+        self.fault(f"{text!r} is no date; write it like 2026-10-01 (00:00 UTC of it)")
+        return date.min
 
     @property
     def is_null(self) -> bool:

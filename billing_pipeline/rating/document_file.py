@@ -12,8 +12,8 @@ from billing_pipeline.rating.document import Field
 DOCUMENT_BYTES_MOST = 8 * 1024 * 1024
 
 
-def read_document(path: Path) -> Field:
-    """The root of a YAML document.
+def read_document(path: Path, *, may_be_empty: bool = False) -> Field:
+    """The root of a YAML document; null where it is empty and may be so.
 
     Raises:
         DocumentError: the file is no readable UTF-8, no YAML, too large, or uses anchors.
@@ -32,17 +32,19 @@ def read_document(path: Path) -> Field:
     except UnicodeDecodeError as error:
         root.fault(f"is no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8")
     except RecursionError:
-        root.fault("is nested too deeply; a rule book needs about eight levels")
+        root.fault("is nested too deeply; about eight levels are enough")
     except MarkedYAMLError as error:
         mark = error.problem_mark
         replace(root, line=mark.line + 1 if mark else 1).fault(f"is no YAML: {error.problem}")
     except YAMLError as error:
         root.fault(f"is no YAML: {error}")
     else:
-        if node is None:
-            root.fault("is empty")
-        else:
+        if node is not None:
             _refuse_aliases(root, node)
+        elif may_be_empty:
+            return root
+        else:
+            root.fault("is empty")
     root.raise_faults()
     return replace(root, node=node, line=node.start_mark.line + 1)
 
@@ -62,7 +64,7 @@ def _refuse_aliases(root: Field, node: Node) -> None:
         current = waiting.pop()
         if id(current) in seen:
             replace(root, line=current.start_mark.line + 1).fault(
-                "has an anchor used as an alias; write it out or use `price_tables`"
+                "has an anchor used as an alias; write it out (a rule book has `price_tables`)"
             )
             return
         seen.add(id(current))

@@ -38,6 +38,15 @@ def period_end(start: date, anchor_day: int = 1) -> date:
     return _anchor(next_month.year, next_month.month, anchor_day) - timedelta(days=1)
 
 
+def next_period(day: date, anchor_day: int = 1) -> date:
+    """The start of the period after the one that holds a day.
+
+    Raises:
+        ValueError: the anchor day is none of 1 to 31.
+    """
+    return period_end(period_start(day, anchor_day), anchor_day) + timedelta(days=1)
+
+
 def is_period_end(day: date, anchor_day: int = 1) -> bool:
     """Whether a period ends with this day."""
     next_day = day + timedelta(days=1)

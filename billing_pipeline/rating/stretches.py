@@ -45,7 +45,8 @@ class Stretches:
             return segment._replace(share=_WHOLE)
         plan = self.plan(stretch)
         charge = plan.charge(pool.charge) if plan else None
-        return segment._replace(share=stretch.share, opening=charge.price if charge else None)
+        opening = charge.price if charge else None
+        return segment._replace(share=stretch.share, opening=opening, held=stretch.quantity)
 
     def plan(self, stretch: Stretch) -> Plan | None:
         """The plan or add-on by the version whose terms hold through a stretch; None where that has none."""

@@ -50,9 +50,16 @@ PARSED = (
 )
 
 CONTROL = (
-    Column("entity", TEXT, "customer, project or plan_assignment.", nullable=True),
-    Column("entity_id", TEXT, "Which one.", nullable=True),
-    Column("change", TEXT, "register, close, assign, …", nullable=True),
+    Column(
+        "entity", TEXT, "What changes: customer, project, plan_assignment, credit_grant, …", nullable=True
+    ),
+    Column("entity_id", TEXT, "Which one: the customer, `customer/…`, or a plan.", nullable=True),
+    Column(
+        "change",
+        TEXT,
+        "register, close, assign, end, override, redeem, grant, void or rerate.",
+        nullable=True,
+    ),
     Column("effective_from", INSTANT, "From when the change holds.", nullable=True),
     Column("details", TEXT, "JSON object with the rest of the change.", nullable=True),
 )

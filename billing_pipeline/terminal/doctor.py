@@ -46,6 +46,7 @@ def _findings(pipeline: Pipeline) -> Iterator[Finding]:
     parts: tuple[tuple[str, Callable[[Pipeline], Iterator[Finding]]], ...] = (
         ("compute engine", _engine),
         ("rule books", _rule_books),
+        ("registry seed", _seed),
         ("queue", _queue),
         ("lake", _lake),
         ("control database", _control),
@@ -85,6 +86,10 @@ def _rule_books(pipeline: Pipeline) -> Iterator[Finding]:
     for book in pipeline.books:
         yield Finding("rule book", f"{book.version}, in force from {book.effective_from:%Y-%m-%d %H:%M} UTC")
     pipeline.check_rules()
+
+
+def _seed(pipeline: Pipeline) -> Iterator[Finding]:
+    yield Finding("registry seed", f"{len(pipeline.seed):,} changes precede the log")
 
 
 def _queue(pipeline: Pipeline) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from billing_pipeline.contract.registry import Registry, RegistryChange, change_of, control_record
+from billing_pipeline.contract.registry import Registry, RegistryChange, change_id, change_of, control_record
 from billing_pipeline.rating.agreement import agreement_of
 
 CHANGES = [
@@ -70,3 +70,31 @@ def test_a_change_survives_the_log(change: RegistryChange) -> None:
     back = change_of(record, change.queue_offset)
     assert (back.entity, back.entity_id, back.change) == (change.entity, change.entity_id, change.change)
     assert (back.effective_at, back.details) == (change.effective_at, change.details)
+
+
+def test_the_last_word_about_a_matter_is_known() -> None:
+    """What was said before it is news again; the same of another day is another matter."""
+    march = RegistryChange("plan_assignment", "acme", "assign", date(2026, 3, 1), {"plan": "enterprise"})
+    known = REGISTRY.known_as(march)
+    assert known is not None
+    assert known.queue_offset == 30
+    assert REGISTRY.known_as(CHANGES[4]) is None
+    assert REGISTRY.as_of(20).known_as(CHANGES[4]) is CHANGES[4]
+    april = RegistryChange("plan_assignment", "acme", "assign", date(2026, 4, 1), {"plan": "enterprise"})
+    assert REGISTRY.known_as(april) is None
+
+
+def test_a_date_and_its_midnight_are_one_matter() -> None:
+    """A change that went through the log says the same as the one that was entered."""
+    change = RegistryChange("coupon", "acme", "redeem", date(2026, 3, 1), {"coupon": "welcome"})
+    logged = change_of(control_record(change, "id"), 7)
+    assert logged.slot == change.slot
+    assert logged.says_the_same(change)
+
+
+def test_an_id_follows_from_the_content_and_from_how_often_it_was_said() -> None:
+    """Whatever the offset, and the order in which details are given."""
+    one = RegistryChange("coupon", "acme", "redeem", date(2026, 3, 1), {"coupon": "a", "note": "b"})
+    other = RegistryChange("coupon", "acme", "redeem", date(2026, 3, 1), {"note": "b", "coupon": "a"}, 9)
+    assert change_id(one) == change_id(other)
+    assert len({change_id(one, earlier) for earlier in range(3)}) == 3

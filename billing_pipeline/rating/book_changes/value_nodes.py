@@ -16,6 +16,8 @@ from billing_pipeline.rating.money import grouped, plain
 
 TableNames = Mapping[int, str]
 """The names of the rule book's price tables by identity: a charge that names one says only that."""
+_WORDS = {"flat": "unit_price"}
+"""Fields that rule books call something else."""
 
 
 def value_node(value: object, tables: TableNames) -> Node | None:
@@ -44,7 +46,7 @@ def thing(value: Any, tables: TableNames, *, text: str, kind: str = "", without:
         without: fields to leave out, beside its name.
     """
     children = {
-        each.name: value_node(getattr(value, each.name), tables)
+        _WORDS.get(each.name, each.name): value_node(getattr(value, each.name), tables)
         for each in fields(value)
         if each.name != "name" and each.name not in without
     }

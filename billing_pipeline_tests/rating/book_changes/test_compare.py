@@ -109,7 +109,7 @@ SECOND_TIER = "{up_to: 1000, unit_price: 2}, {up_to: 5000, unit_price: 1.5}"
         (
             "{model: per_unit, table: list}",
             "{model: per_unit, unit_price: 2}",
-            "plans/basic/charges/tokens/price/flat added |2|",
+            "plans/basic/charges/tokens/price/unit_price added |2|",
         ),
         (
             "{model: graduated, tiers: [{up_to: 1000, unit_price: 2}, {unit_price: 1, flat_fee: 5}]}",
