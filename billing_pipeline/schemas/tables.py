@@ -388,6 +388,9 @@ RATED_CHARGES = Table(
         "amount": ("usage_rollups.quantity",),
         "amount_minor": ("usage_rollups.quantity",),
         "booked_before_minor": ("usage_rollups.quantity",),
+        "quantity_before": ("usage_rollups.quantity",),
+        "reason": ("usage_rollups.kind", "registry_changes.change"),
+        "rated_as_of": ("usage_rollups.posting_day", "registry_changes.details"),
         "evidence_digest": ("usage_rollups.usage_day", "usage_rollups.quantity", "usage_rollups.event_count"),
     },
 )

@@ -7,7 +7,7 @@ from billing_pipeline.schemas.table import Table
 from billing_pipeline.schemas.tables import BY_NAME, RAW_USAGE_EVENTS, TABLES
 
 DERIVED = [table for table in TABLES if table is not RAW_USAGE_EVENTS]
-ROOTLESS = {"charge", "currency", "line_id", "description", "tiers", "message"}
+ROOTLESS = {"charge", "component", "term", "currency", "line_id", "description", "tiers", "message"}
 """What rules and texts add: it comes from no column."""
 
 

@@ -34,14 +34,20 @@ class Due:
     def take(self, charges: frozenset[str], amount_minor: int) -> None:
         """Take an amount off some charges, of each what it has due, in the order of their names.
 
+        What is taken off all charges lowers the whole and is no charge's own, so it leaves to grants for some charges
+        what these can pay.
+
         Raises:
             ValueError: more is taken than they have due.
         """
         if amount_minor > self.within(charges):
             raise ValueError(f"{amount_minor} is more than the {self.within(charges)} that is due")
+        if not charges:
+            self.add("", -amount_minor)
+            return
         left = amount_minor
         for name in sorted(self._by_charge):
-            if not charges or name in charges:
+            if name in charges:
                 part = min(left, max(0, self._by_charge[name]))
                 self._by_charge[name] -= part
                 left -= part
