@@ -14,7 +14,6 @@ from billing_pipeline.rating.agreement import Agreement, Rerating
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity
 from billing_pipeline.rating.holdings import Holdings, Rules
 from billing_pipeline.rating.invoice_terms import invoice_terms
-from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.rating.stretches import Stretches
 
 ONE_DAY = timedelta(days=1)
@@ -58,13 +57,13 @@ class RatedInvoice(NamedTuple):
 
 
 def owed_periods(
-    start: date, end: date, blocked: Sequence[BlockedPeriod], agreement_at: AgreementAt, books: RuleBooks
+    start: date, end: date, blocked: Sequence[BlockedPeriod], agreement_at: AgreementAt, rules: Rules
 ) -> set[date]:
     """The usage periods that an invoice rates though nothing is posted in them.
 
     Those that are re-rated, and for their fees its own and those of the blocked invoices that it answers for.
     """
-    agreement, rules = agreement_at(end), Rules(books)
+    agreement = agreement_at(end)
     owed = {each.usage_period for each in new_reratings(start, end, blocked, agreement_at)}
     first = answers_from(start, blocked)
     for period in {start, *(each.start for each in blocked if each.start >= first)}:
@@ -88,7 +87,7 @@ def new_reratings(
     return tuple(each for each in now if each not in known)
 
 
-def rate_invoice_period(period: InvoicePeriod, known: CustomerUsage, books: RuleBooks) -> RatedInvoice:
+def rate_invoice_period(period: InvoicePeriod, known: CustomerUsage, rules: Rules) -> RatedInvoice:
     """Rate all usage periods that the invoice touches, then what acts on it as a whole."""
     reratings = new_reratings(period.start, period.end, known.blocked, known.agreement_at)
     rerated = {each.usage_period for each in reratings}
@@ -102,18 +101,18 @@ def rate_invoice_period(period: InvoicePeriod, known: CustomerUsage, books: Rule
     touched = [
         UsagePeriod(start, known.agreement_at(as_of[start]), rows[start]) for start in period.usage_periods
     ]
-    rating = rate_invoice(touched, known.booked, books)
+    rating = rate_invoice(touched, known.booked, rules)
     faults = [Fault("unpriced_usage", each.usage_period, each.message) for each in rating.unpriced]
     faults += _other_faults(period, known)
     if faults:
         return RatedInvoice(faults=sorted(faults))
     agreement = known.agreement_at(period.end)
     next_start = period.end + ONE_DAY
-    ahead = rate_invoice([UsagePeriod(next_start, agreement, phase="in_advance")], known.booked, books)
+    ahead = rate_invoice([UsagePeriod(next_start, agreement, phase="in_advance")], known.booked, rules)
     bookings = [*rating.bookings, *ahead.bookings]
-    bookings += invoice_terms(bookings, known.booked, agreement, books, (period.start, period.end))
+    bookings += invoice_terms(bookings, known.booked, agreement, rules.books, (period.start, period.end))
     evidence = {
-        each.start: UsageEvidence(each.quantities, Holdings(each.agreement, each.rules(books)))
+        each.start: UsageEvidence(each.quantities, Holdings(each.agreement, each.priced_by(rules)))
         for each in touched
     }
     reasons = AdjustmentReasons(period, answers_from(period.start, known.blocked), known.postings, rerated)
@@ -123,7 +122,7 @@ def rate_invoice_period(period: InvoicePeriod, known: CustomerUsage, books: Rule
         rated_as_of={next_start: period.end, period.start: period.end, **as_of},
     )
     return RatedInvoice(
-        invoice_lines(period.start, bookings, books, provenance),
+        invoice_lines(period.start, bookings, rules.books, provenance),
         as_of,
         {each.start: found for each in touched if (found := each.agreement.rerating_of(each.start))},
     )

@@ -43,6 +43,7 @@ from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
 from billing_pipeline.rating.agreement import Agreement, agreement_of
+from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.periods import period_start
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
 from billing_pipeline.schemas.tables import (
@@ -108,7 +109,7 @@ class _DayRows(NamedTuple):
 def _rate_day(
     workshop: Workshop, session: Session, day: date, registry: Registry, ending: Sequence[str]
 ) -> _DayRows:
-    rows = _DayRows([], [], [])
+    rows, rules = _DayRows([], [], []), Rules(workshop.books)
     after = day + timedelta(days=1)
     held_back = blocked_before(workshop, session, day)
     ahead = booked_ahead(workshop, session, day)
@@ -119,7 +120,7 @@ def _rate_day(
         start, blocked = period_start(day, registry.anchor_day(customer_id)), held_back.get(customer_id, ())
         first = min(first, answers_from(start, blocked))
         agreement_at = partial(agreements.of, customer_id)
-        owed[customer_id] = owed_periods(start, day, blocked, agreement_at, workshop.books)
+        owed[customer_id] = owed_periods(start, day, blocked, agreement_at, rules)
         owed[customer_id] |= {each for each in ahead.get(customer_id, ()) if each == start}
     _scan_usage(workshop, session, first, after)
     postings = session.rows((SQL / "postings.sql").read_text("utf-8"))
@@ -147,7 +148,7 @@ def _rate_day(
             rated_as_of=rated_as_of.get(customer_id, {}),
             agreement_at=partial(agreements.of, customer_id),
         )
-        _add_rows(rows, period, rate_invoice_period(period, known, workshop.books))
+        _add_rows(rows, period, rate_invoice_period(period, known, rules))
     return rows
 
 

@@ -64,10 +64,10 @@ class UsagePeriod(NamedTuple):
     quantities: Sequence[MeteredQuantity] = ()
     phase: Phase = "final"
 
-    def rules(self, books: RuleBooks) -> Rules:
+    def priced_by(self, rules: Rules) -> Rules:
         """The rules it is priced by: those of the re-rating that counts, if there is one."""
         rerating = self.agreement.rerating_of(self.start)
-        return Rules(books, rerating.rules if rerating else None)
+        return Rules(rules.books, rerating.rules) if rerating and rerating.rules else rules
 
 
 class InvoiceRating(NamedTuple):
@@ -78,7 +78,7 @@ class InvoiceRating(NamedTuple):
 
 
 def rate_invoice(
-    periods: Iterable[UsagePeriod], booked: Mapping[LineKey, Booked], books: RuleBooks
+    periods: Iterable[UsagePeriod], booked: Mapping[LineKey, Booked], rules: Rules
 ) -> InvoiceRating:
     """Rate all usage periods that one customer's invoice period touches.
 
@@ -87,7 +87,7 @@ def rate_invoice(
             where there are fees in advance.
         booked: per line key what all earlier invoice periods booked. Keys of usage periods that are not touched are
             left alone.
-        books: all rule versions.
+        rules: all rule versions.
 
     Returns:
         One booking per line key of the touched periods, in key order.
@@ -96,12 +96,12 @@ def rate_invoice(
     unpriced: list[Unpriced] = []
     for period in periods:
         rated = rate_period(
-            period.agreement, period.start, period.quantities, period.rules(books), period.phase
+            period.agreement, period.start, period.quantities, period.priced_by(rules), period.phase
         )
         unpriced += rated.unpriced
         customer_id = period.agreement.customer_id
         mine = {key: before for key, before in booked.items() if _is_of(key, customer_id, period.start)}
-        bookings += book(rated.charges, mine, books)
+        bookings += book(rated.charges, mine, rules.books)
     return InvoiceRating(tuple(sorted(bookings, key=_key)), tuple(unpriced))
 
 

@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from billing_pipeline.rating.agreement import Agreement, Override
 from billing_pipeline.rating.charges import TRIAL
 from billing_pipeline.rating.rule_book import Plan, RuleBook, RuleBooks
+
+if TYPE_CHECKING:
+    from billing_pipeline.rating.takers import Taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,12 +21,14 @@ class Holding:
     Attributes:
         plan: "" where none is in force.
         overrides: by plan or add-on what changes it, the one that counts last at the end.
+        is_plain: it is just a plan, and the same object for all customers of one `Rules`.
     """
 
     plan: str
     in_trial: bool = False
     add_ons: tuple[str, ...] = ()
     overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
+    is_plain: bool = False
 
     def prices(self, plan: str, charge: str, term: str) -> bool:
         """Whether a day's usage is priced by a charge of a plan or add-on under this term (see `LineKey`)."""
@@ -56,6 +63,8 @@ class Holdings:
     def _make(self, day: date) -> Holding:
         agreement = self._agreement
         plan = agreement.plan_on(day) or ""
+        if not (agreement.add_ons or agreement.overrides or self._rules.may_have_trial(agreement, plan)):
+            return self._rules.plain_holding(plan)
         free_until = self._rules.trial_until(agreement, plan)
         in_trial = free_until is not None and day < free_until
         add_ons = agreement.add_ons_on(day) if agreement.add_ons else ()
@@ -64,7 +73,10 @@ class Holdings:
             for name in (plan, *add_ons):
                 if held := agreement.overrides_on(name, day):
                     overrides[name] = held
-        names = tuple((name, tuple(each.name for each in held)) for name, held in overrides.items())
+        names = tuple(
+            (name, tuple((each.name, each.start, each.is_own) for each in held))
+            for name, held in overrides.items()
+        )
         return self._known.setdefault(
             (plan, in_trial, add_ons, names), Holding(plan, in_trial, add_ons, overrides)
         )
@@ -81,6 +93,26 @@ class Rules:
 
     books: RuleBooks
     priced_by: str | None = None
+
+    @cached_property
+    def takers(self) -> dict[tuple[str, str, Holding], "Taken"]:
+        """What `taken` has found for holdings that many customers share."""
+        return {}
+
+    def plain_holding(self, plan: str) -> Holding:
+        """The holding of everybody who has just a plan: one object, so that what it takes is found once."""
+        found = self._plain.get(plan)
+        if found is None:
+            found = self._plain[plan] = Holding(plan, is_plain=True)
+        return found
+
+    @cached_property
+    def _plain(self) -> dict[str, Holding]:
+        return {}
+
+    def may_have_trial(self, agreement: Agreement, plan: str) -> bool:
+        """Whether a free trial has to be looked for; False is quick to tell."""
+        return plan in self.books.with_trials or any(each.trial_days for each in agreement.assignments)
 
     def book(self, version: str) -> RuleBook | None:
         """The book that prices usage metered under a version, or None where there is none."""

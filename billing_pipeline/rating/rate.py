@@ -147,9 +147,19 @@ class _Period(NamedTuple):
     def rated(self, line: Line, pool: Pool, term: str, priced: Priced) -> RatedCharge:
         version, dimensions, project_id, meter, unit, quantity, event_count = line
         currency = pool.currency
+        # By position: this is the inner loop, and names would cost a third of it.
         key = LineKey(
-            *(self.customer_id, project_id, self.usage_period, pool.plan, pool.charge, meter, dimensions),
-            *(version, currency, "usage", term),
+            self.customer_id,
+            project_id,
+            self.usage_period,
+            pool.plan,
+            pool.charge,
+            meter,
+            dimensions,
+            version,
+            currency,
+            "usage",
+            term,
         )
         amount, parts = priced
         return RatedCharge(key, unit, quantity, event_count, amount, round_minor(amount, currency), parts)

@@ -175,6 +175,11 @@ class RuleBooks:
         )
 
     @cached_property
+    def with_trials(self) -> frozenset[str]:
+        """The plans that have a free trial under any version."""
+        return frozenset(name for book in self.books for name, plan in book.plans.items() if plan.trial_days)
+
+    @cached_property
     def _by_version(self) -> Mapping[str, RuleBook]:
         return {book.version: book for book in self.books}
 

@@ -72,7 +72,7 @@ def lines_of(
     agreement = Agreement("c", (Assignment(plan, date.min),))
     before = {key: Booked(minor, Decimal(1)) for key, minor in (booked or {}).items()}
     touched = [UsagePeriod(start, agreement, rows) for start, rows in quantities.items()]
-    rating = rate_invoice(touched, before, BOOKS)
+    rating = rate_invoice(touched, before, Rules(BOOKS))
     holdings = Holdings(agreement, Rules(BOOKS))
     evidence = {start: UsageEvidence(rows, holdings) for start, rows in quantities.items()}
     return invoice_lines(
@@ -160,7 +160,7 @@ def test_a_description_has_at_most_500_characters() -> None:
     wordy = replace(BOOKS.books[0].plans["us"], charges=(Charge("calls", "calls", CALLS, "x" * 600),))
     books = RuleBooks((replace(BOOKS.books[0], plans={"us": wordy}),))
     agreement = Agreement("c", (Assignment("us", date.min),))
-    rating = rate_invoice([UsagePeriod(OCTOBER, agreement, [calls(1)])], {}, books)
+    rating = rate_invoice([UsagePeriod(OCTOBER, agreement, [calls(1)])], {}, Rules(books))
     told = Provenance(lambda _: "", lambda _: "", {OCTOBER: OCTOBER})
     (line,) = invoice_lines(OCTOBER, rating.bookings, books, told)
     assert len(line.description) == 500

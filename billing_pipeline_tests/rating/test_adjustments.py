@@ -51,7 +51,7 @@ def row(quantity: str | Decimal, tool: str = "a", day: date = OCTOBER) -> Metere
 
 def bill(quantities: dict[date, list[MeteredQuantity]], booked: dict[LineKey, Booked]) -> InvoiceRating:
     return rate_invoice(
-        [UsagePeriod(start, BASIC, rows) for start, rows in quantities.items()], booked, BOOKS
+        [UsagePeriod(start, BASIC, rows) for start, rows in quantities.items()], booked, Rules(BOOKS)
     )
 
 
@@ -106,7 +106,7 @@ def test_periods_that_are_not_touched_are_left_alone() -> None:
 
 def test_unpriced_usage_of_any_touched_period_is_told() -> None:
     """Also where it came late."""
-    rating = rate_invoice([UsagePeriod(OCTOBER, Agreement("c"), [row("1")])], {}, BOOKS)
+    rating = rate_invoice([UsagePeriod(OCTOBER, Agreement("c"), [row("1")])], {}, Rules(BOOKS))
     assert [fault.reason for fault in rating.unpriced] == ["no_plan"]
 
 

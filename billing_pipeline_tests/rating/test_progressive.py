@@ -99,7 +99,7 @@ def book_runs(
     """What all runs of one usage period have booked in the end, each with all that was there by then."""
     booked: dict[LineKey, Booked] = {}
     for rows, phase in runs:
-        rating = rate_invoice([UsagePeriod(OCTOBER, AGREEMENT, rows, phase)], booked, books)
+        rating = rate_invoice([UsagePeriod(OCTOBER, AGREEMENT, rows, phase)], booked, Rules(books))
         assert not rating.unpriced
         for booking in rating.bookings:
             before = booked.get(booking.charge.key, NOTHING_BOOKED)
@@ -170,7 +170,7 @@ def test_credits_never_go_below_nothing_and_neither_does_what_they_pay(
     agreement = Agreement("c", AGREEMENT.assignments, grants=tuple(grants))
     booked: dict[LineKey, Booked] = {}
     for _ in range(3):
-        bookings = rate_invoice([UsagePeriod(OCTOBER, agreement, rows)], {}, books).bookings
+        bookings = rate_invoice([UsagePeriod(OCTOBER, agreement, rows)], {}, Rules(books)).bookings
         due = sum(booking.due_minor for booking in bookings)
         paid = invoice_terms(bookings, booked, agreement, books, (OCTOBER, LAST))
         drawn = -sum(booking.due_minor for booking in paid)
@@ -204,7 +204,7 @@ def test_grants_pay_by_priority_then_expiry_then_creation(books: RuleBooks) -> N
         CreditGrant("void", "usd", Decimal(9), OCTOBER, voided_from=LAST),
     )
     agreement = Agreement("c", (Assignment("all", OCTOBER),), grants=grants)
-    bookings = rate_invoice([UsagePeriod(OCTOBER, agreement)], {}, books).bookings
+    bookings = rate_invoice([UsagePeriod(OCTOBER, agreement)], {}, Rules(books)).bookings
     paid = invoice_terms(bookings, {}, agreement, books, (OCTOBER, LAST))
     assert [(b.charge.key.term, b.due_minor) for b in paid] == [
         ("first", -300),

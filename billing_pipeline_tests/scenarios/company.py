@@ -48,7 +48,9 @@ class Company:
         """Write the registry's seed; each customer has a project p since 2025, unless it says otherwise."""
         default = {"effective_from": date(2025, 1, 1), "projects": ["p"]}
         self.data.mkdir(parents=True, exist_ok=True)
-        YAML().dump(
+        yaml = YAML()
+        yaml.representer.ignore_aliases = lambda *_: True  # a document of ours has none
+        yaml.dump(
             {"customers": [{**default, **customer} for customer in customers]}, self.data / "registry.yaml"
         )
 
