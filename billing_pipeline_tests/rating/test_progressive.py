@@ -156,6 +156,7 @@ GRANTS = st.lists(
         priority=st.integers(0, 2),
         expires=st.one_of(st.none(), st.dates(date(2026, 10, 30), date(2026, 11, 2))),
         charges=st.sampled_from([frozenset(), frozenset({"calls"}), frozenset({"base", "tokens"})]),
+        voided_from=st.none(),
     ),
     max_size=5,
 )
