@@ -241,6 +241,18 @@ def rules_import_genai_prices(day: datetime | None, **options: object) -> None:
     import_prices(PriceImport(day=first, **options))  # type: ignore[arg-type]  # click checks them
 
 
+@billing.command()
+def rate() -> None:
+    """Answer lines of JSON on stdin: what a quantity costs under a charge, one line out per line in.
+
+    A line is `{"charge": {...}, "quantity": "1500", "currency": "usd"}`, with the charge as a rule book has it; the
+    answer is `{"amount": ..., "rounded": ..., "tiers": [...]}` or `{"error": ...}` (docs/calculator.md).
+    """
+    from billing_pipeline.terminal.rate_report import run_rate
+
+    run_rate()
+
+
 @billing.command("sql")
 @click.argument("query")
 @click.option(

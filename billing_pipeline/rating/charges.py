@@ -1,6 +1,7 @@
 """What rating reads and what it writes: metered quantities in, charges by line key and unpriced usage out."""
 
 import json
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -86,19 +87,21 @@ class RatedCharge(msgspec.Struct, frozen=True, gc=False):
 
         A price without tiers has one part with tier "".
         """
-        return json.dumps(
-            [
-                {
-                    "tier": part.tier,
-                    "quantity": plain(part.quantity),
-                    "unit_price": part.unit_price,
-                    "flat_fee": plain(part.flat_fee),
-                    "amount": plain(stored_amount(part.amount)),
-                }
-                for part in self.parts
-            ],
-            separators=(",", ":"),
-        )
+        return json.dumps(parts_document(self.parts), separators=(",", ":"))
+
+
+def parts_document(parts: Iterable[Part]) -> list[dict[str, str]]:
+    """Parts as JSON: `[{"tier", "quantity", "unit_price", "flat_fee", "amount"}, …]`, all texts."""
+    return [
+        {
+            "tier": part.tier,
+            "quantity": plain(part.quantity),
+            "unit_price": part.unit_price,
+            "flat_fee": plain(part.flat_fee),
+            "amount": plain(stored_amount(part.amount)),
+        }
+        for part in parts
+    ]
 
 
 UnpricedReason = Literal[

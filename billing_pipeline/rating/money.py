@@ -131,6 +131,27 @@ def format_minor(amount_minor: int, currency: str) -> str:
     return f"{sign}{whole:,}{point} {currency.upper()}"
 
 
+def times(amount: Decimal, ratio: Fraction) -> Decimal | Fraction:
+    """The product, exactly: a decimal where the ratio is whole."""
+    if ratio.denominator == 1:
+        return EXACT.multiply(amount, Decimal(ratio.numerator))
+    return Fraction(amount) * ratio
+
+
+def shown_ratio(ratio: Fraction) -> Decimal:
+    """A ratio to nine digits, for people and for tables; no amount is made from it."""
+    return EXACT.scaleb(Decimal(round(ratio * 10**9)), -9).normalize(EXACT)
+
+
+def major_text(amount_minor: int, currency: str) -> str:
+    """Minor units as an amount for programs, with the currency's digits: `1234.50`, `-0.05`, `1200`.
+
+    Raises:
+        CurrencyError: the currency is unknown.
+    """
+    return f"{EXACT.scaleb(Decimal(amount_minor), -minor_exponent(currency)):f}"
+
+
 def negated(amount: Decimal | Fraction) -> Decimal | Fraction:
     """The amount with the other sign, to the last digit (a bare `-` would round to the ambient context)."""
     return EXACT.minus(amount) if isinstance(amount, Decimal) else -amount

@@ -12,18 +12,25 @@ from typing import Literal, NamedTuple
 from billing_pipeline.rating.agreement import Stretch
 from billing_pipeline.rating.charge_models.price import Part, Priced
 from billing_pipeline.rating.charges import Component, LineKey, RatedCharge, Unpriced, UnpricedReason
-from billing_pipeline.rating.money import EXACT, format_minor, minor_exponent, negated, plain, round_minor
+from billing_pipeline.rating.money import (
+    EXACT,
+    format_minor,
+    minor_exponent,
+    negated,
+    plain,
+    round_minor,
+    shown_ratio,
+    times,
+)
 from billing_pipeline.rating.plan_terms.commitment import Maximum, Minimum
 from billing_pipeline.rating.plan_terms.discount import Discount, off_text, taken_off
-from billing_pipeline.rating.plan_terms.flat_fee import FlatFee
+from billing_pipeline.rating.plan_terms.flat_fee import PERIOD, FlatFee
 from billing_pipeline.rating.plan_terms.override import FaultyOverride, overridden_terms
 from billing_pipeline.rating.rule_book import Plan, PlanTerm
 from billing_pipeline.rating.stretches import Stretches
 
 Phase = Literal["in_advance", "running", "final"]
 NO_DIMENSIONS = "{}"
-PERIOD = "period"
-"""The unit of a flat fee."""
 _ZERO = Decimal()
 _COMPONENTS: Mapping[type, Component] = {Discount: "discount", Minimum: "minimum", Maximum: "maximum"}
 
@@ -104,11 +111,8 @@ class _PlanLines:
         return made
 
     def _flat_fee(self, fee: FlatFee) -> Scoped:
-        share = self._stretch.share if fee.prorate else Fraction(self._stretch.quantity)
-        amount = _times(fee.amount, share)
-        quantity = _rounded(share)
-        part = Part("", quantity, f"{plain(fee.amount)} per {PERIOD}", _ZERO, amount)
-        return self._line("flat_fee", fee.name, Priced(amount, (part,)), quantity=quantity)
+        priced = fee.priced(self._stretch.share, self._stretch.quantity)
+        return self._line("flat_fee", fee.name, priced, quantity=priced.parts[0].quantity)
 
     def _term(self, term: PlanTerm, scope: frozenset[str], base: int) -> Scoped | None:
         currency = self._plan.currency
@@ -121,9 +125,9 @@ class _PlanLines:
             share = self._stretch.share if term.prorate else Fraction(self._stretch.quantity)
             if not self._stretch.share:
                 return None
-            bound = _times(term.amount, share)
+            bound = times(term.amount, share)
             amount = _minus(bound, Decimal(base).scaleb(-minor_exponent(currency), EXACT))
-            text = f"{plain(_rounded(Fraction(bound)))} {currency.upper()}"
+            text = f"{plain(shown_ratio(Fraction(bound)))} {currency.upper()}"
             tier = f"{'at least' if isinstance(term, Minimum) else 'at most'} {text}, charged {of}"
             if (amount < 0) == isinstance(term, Minimum):
                 return None
@@ -209,18 +213,7 @@ def _no_terms(stretches: Stretches, stretch: Stretch, version: str, reason: Unpr
     )
 
 
-def _times(amount: Decimal, share: Fraction) -> Decimal | Fraction:
-    if share.denominator == 1:
-        return EXACT.multiply(amount, Decimal(share.numerator))
-    return Fraction(amount) * share
-
-
 def _minus(one: Decimal | Fraction, other: Decimal) -> Decimal | Fraction:
     if isinstance(one, Decimal):
         return EXACT.subtract(one, other)
     return one - Fraction(other)
-
-
-def _rounded(ratio: Fraction) -> Decimal:
-    """A ratio to nine digits, for people and for tables; no amount is made from it."""
-    return EXACT.scaleb(Decimal(round(ratio * 10**9)), -9).normalize(EXACT)

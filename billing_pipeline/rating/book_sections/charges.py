@@ -24,9 +24,11 @@ def read_charge(
     keys = item.mapping(required=("name", "price"), optional=("meter", "description"))
     name = keys["name"].name_text()
     description = read_description(keys, name)
-    model = _read_model(keys["price"])
+    model = read_model(keys["price"])
     if model == FLAT_FEE:
-        return _read_flat_fee(keys, name, description, currency)
+        if "meter" in keys:
+            keys["meter"].fault(f"a {FLAT_FEE} is due whatever is used; remove the meter")
+        return read_fee_price(keys["price"], name, description, currency)
     if "meter" not in keys:
         if model:
             item.fault(f"has no `meter`; only a {FLAT_FEE} has none, name the meter whose quantity it prices")
@@ -38,7 +40,8 @@ def read_charge(
     return Charge(name, meter.name, price, description) if price else None
 
 
-def _read_model(price: Field) -> str:
+def read_model(price: Field) -> str:
+    """The name of a price's charge model, or `flat_fee`; "" where it has none that is known."""
     known = (*CHARGE_MODELS, FLAT_FEE)
     model = price.child("model")
     if model is None:
@@ -47,11 +50,10 @@ def _read_model(price: Field) -> str:
     return model.choice(known)
 
 
-def _read_flat_fee(keys: Mapping[str, Field], name: str, description: str, currency: str) -> FlatFee:
-    if "meter" in keys:
-        keys["meter"].fault(f"a {FLAT_FEE} is due whatever is used; remove the meter")
-    fee = read_flat_fee(keys["price"], name, description)
-    amount = keys["price"].child("amount")
+def read_fee_price(price: Field, name: str, description: str, currency: str) -> FlatFee:
+    """A price whose model is `flat_fee`, in amounts that the currency can bill."""
+    fee = read_flat_fee(price, name, description)
+    amount = price.child("amount")
     if amount is not None:
         check_billable(amount, fee.amount, currency)
     return fee

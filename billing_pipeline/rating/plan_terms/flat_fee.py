@@ -2,12 +2,22 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal, cast, get_args
 
+from billing_pipeline.rating.charge_models.price import Part, Priced
 from billing_pipeline.rating.document import Field
-from billing_pipeline.rating.money import UNIT_PRICE_FRACTION_DIGITS, UNIT_PRICE_INTEGER_DIGITS
+from billing_pipeline.rating.money import (
+    UNIT_PRICE_FRACTION_DIGITS,
+    UNIT_PRICE_INTEGER_DIGITS,
+    plain,
+    shown_ratio,
+    times,
+)
 
 Payment = Literal["in_advance", "in_arrears"]
+PERIOD = "period"
+"""The unit of a flat fee."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,18 @@ class FlatFee:
     pay: Payment = "in_arrears"
     prorate: bool = True
     description: str = ""
+
+    def priced(self, share: Fraction, held: int = 1) -> Priced:
+        """What is due for a share of the usage period, in one part whose quantity is that share.
+
+        Args:
+            share: of the period, times `held`.
+            held: how many of an add-on are held, for a fee that is not prorated.
+        """
+        counted = share if self.prorate else Fraction(held)
+        amount = times(self.amount, counted)
+        text = f"{plain(self.amount)} per {PERIOD}"
+        return Priced(amount, (Part("", shown_ratio(counted), text, Decimal(), amount),))
 
 
 def read_flat_fee(field: Field, name: str, description: str) -> FlatFee:
