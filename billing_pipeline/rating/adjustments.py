@@ -18,7 +18,8 @@ from billing_pipeline.rating.charges import (
     Unpriced,
 )
 from billing_pipeline.rating.holdings import Rules
-from billing_pipeline.rating.period_lines import PERIOD, Phase
+from billing_pipeline.rating.period_lines import Phase
+from billing_pipeline.rating.plan_terms.flat_fee import PERIOD
 from billing_pipeline.rating.rate import rate_period
 from billing_pipeline.rating.rule_book import RuleBooks
 
