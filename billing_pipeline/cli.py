@@ -241,6 +241,26 @@ def rules_import_genai_prices(day: datetime | None, **options: object) -> None:
     import_prices(PriceImport(day=first, **options))  # type: ignore[arg-type]  # click checks them
 
 
+@billing.command("simulate")
+@click.option(
+    "--rules",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The draft: a rule book.",
+)
+@click.option("--period", required=True, help="Usage period to bill again: 2026-10.")
+@click.option("--customer", "customers", multiple=True, help="Only this customer; may be given again.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write the changes as SVG.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+def simulate(
+    rules: Path, period: str, customers: tuple[str, ...], plot: Path | None, *, as_json: bool
+) -> None:
+    """Bill a past period under a draft rule book, beside what was billed. Nothing is kept or invoiced."""
+    from billing_pipeline.terminal.simulate_report import run_simulate
+
+    run_simulate(_pipeline(), rules, period, customers, plot, as_json=as_json)
+
+
 @billing.command()
 def rate() -> None:
     """Answer lines of JSON on stdin: what a quantity costs under a charge, one line out per line in.

@@ -304,6 +304,10 @@ class NoInvoiceError(BillingError):
     """There is no invoice of that customer and period. Caught by nobody but the command."""
 
 
+class SimulationError(BillingError):
+    """A draft cannot be compared with what was billed; says why. Caught by nobody but the command."""
+
+
 class DemoRefusedError(BillingError):
     """The home holds a company that is not the demo's. Caught by nobody but the command."""
 

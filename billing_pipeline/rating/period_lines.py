@@ -172,9 +172,9 @@ def _coupons(lines: Sequence[Scoped], stretches: Stretches) -> list[Scoped]:
     agreement, books = stretches.agreement, stretches.rules.books
     made: list[Scoped] = []
     for redemption in agreement.redemptions:
-        book = books.in_force_on(redemption.start)
+        named, book = books.in_force_on(redemption.start), stretches.rules.opening_book(redemption.start)
         coupon = book.coupons.get(redemption.coupon) if book else None
-        if book is None or coupon is None or coupon.once:
+        if named is None or coupon is None or coupon.once:
             continue
         if not coupon.holds_in(stretches.usage_period, redemption.start, agreement.anchor_day):
             continue
@@ -197,7 +197,7 @@ def _coupons(lines: Sequence[Scoped], stretches: Stretches) -> list[Scoped]:
                 charge = next(iter(coupon.applies_to)) if len(coupon.applies_to) == 1 else ""
                 key = LineKey(
                     *(agreement.customer_id, "", stretches.usage_period, "", charge, "", NO_DIMENSIONS),
-                    *(book.version, currency, "coupon", coupon.name),
+                    *(named.version, currency, "coupon", coupon.name),
                 )
                 parts = (Part(tier, _ZERO, text, _ZERO, amount),)
                 minor = round_minor(amount, currency)

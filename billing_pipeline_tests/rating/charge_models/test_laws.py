@@ -17,7 +17,7 @@ TIERS = "tiers: [{up_to: 10, unit_price: 5, flat_fee: 2}, {up_to: 20.5, unit_pri
 PRICES = (
     "{model: per_unit, unit_price: 0.12, per: 1000}",
     f"{{model: graduated, {TIERS}}}",
-    "{model: graduated, tiers: [{up_to: 10, unit_price: 5, amount_cap: 30}, {unit_price: 3, flat_fee: 9, amount_cap: 40}]}",
+    "{model: graduated, tiers: [{up_to: 10, unit_price: 5, amount_cap: 30}, {unit_price: 3, amount_cap: 40}]}",
     f"{{model: graduated, charge_zero_usage: true, {TIERS}}}",
     f"{{model: volume, {TIERS}}}",
     f"{{model: volume, charge_zero_usage: true, {TIERS}}}",
