@@ -4,11 +4,12 @@ The rating code is the one that makes invoices. The usage is that of the rollups
 any price, plan or term, but not what a meter counts.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from billing_pipeline.audit.report import Progress
 from billing_pipeline.errors import SimulationError
 from billing_pipeline.invoicing.rating_inputs import booked_before, metered_usage, scan_between
 from billing_pipeline.lake.engine import Session
@@ -63,7 +64,7 @@ def simulate(
     draft: RuleBook,
     month: date,
     customers: Collection[str] = (),
-    told: Callable[[int, int], None] = lambda _done, _of: None,
+    told: Progress = lambda _what, _done, _of: None,
 ) -> Simulation:
     """Bill the usage period that starts within a month again, for some customers or (none named) for all.
 
@@ -72,7 +73,7 @@ def simulate(
         draft: in force for the whole period, whatever its `effective_from`.
         month: the first day of the month; a customer's period is the one of its anchor day that starts within it.
         customers: their ids.
-        told: how many customers are done, of how many.
+        told: what is done, how many customers of how many.
 
     Raises:
         SimulationError: a meter of the draft counts something else than that of a version in force, or a customer is
@@ -105,7 +106,7 @@ def simulate(
             if key.usage_period == start and key.component not in INVOICE_COMPONENTS
         }
         amounts += _compared(billed, {each.key: each.amount_minor for each in simulated.charges})
-        told(done, len(agreements))
+        told("billing again", done, len(agreements))
     if not amounts and not blocked:
         raise SimulationError(
             f"nobody was billed for a usage period that starts in {month:%Y-%m}; give a period that has been closed"
@@ -162,9 +163,7 @@ def _read(
     scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, date.max))
     scan_between(workshop, session, "rated_periods", RATED_PERIODS, between=(date.min, date.max))
     usage, booked = metered_usage(session), booked_before(session)
-    rows: list[tuple[str, date]] = session.rows(
-        "SELECT DISTINCT customer_id, usage_period FROM rated_periods"
-    )
+    rows: list[Any] = session.rows("SELECT DISTINCT customer_id, usage_period FROM rated_periods")
     return usage, booked, set(rows)
 
 
