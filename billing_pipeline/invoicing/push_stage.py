@@ -28,7 +28,7 @@ PUSHES = "stripe_invoice_pushes"
 
 _COLUMNS = (
     "customer_id, billing_period, currency, line_id, description, amount_minor, quantity, unit, "
-    "kind, usage_period, rule_version, evidence_digest"
+    "kind, usage_period, rule_version, evidence_digest, component, term, reason"
 )
 
 
@@ -105,16 +105,21 @@ def _name(registry: Registry, customer_id: str) -> str:
 
 
 def _line(row: tuple[Any, ...]) -> PlannedLine:
-    _, _, _, line_id, description, amount_minor, quantity, unit, kind, usage_period, version, evidence = row
+    _, _, _, line_id, description, amount_minor, quantity, unit, kind, usage_period, version, *about = row
+    evidence, component, term, reason = about
+    metadata = {
+        "kind": kind,
+        "component": component,
+        "term": term,
+        "reason": reason,
+        "usage_period": usage_period.isoformat(),
+        "rule_version": version,
+        "evidence_digest": evidence,
+    }
     return PlannedLine(
         line_id=line_id,
         description=description,
         amount_minor=amount_minor,
-        quantity_text=f"{grouped(quantity)} {unit}",
-        metadata={
-            "kind": kind,
-            "usage_period": usage_period.isoformat(),
-            "rule_version": version,
-            "evidence_digest": evidence,
-        },
+        quantity_text=f"{grouped(quantity)} {unit}" if unit else "",
+        metadata={name: value for name, value in metadata.items() if value},
     )
