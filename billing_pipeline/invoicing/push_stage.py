@@ -9,6 +9,7 @@ from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.control.partition_records import latest
 from billing_pipeline.errors import CloseGateError
+from billing_pipeline.invoicing.line_order import LINE_RANK
 from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
 from billing_pipeline.invoicing.stripe_push import PushResult, push_invoices
 from billing_pipeline.lake.engine import Session
@@ -84,7 +85,7 @@ def _planned_on(workshop: Workshop, session: Session, day: date) -> list[Planned
     if not scan(workshop, session, "lines", INVOICE_LINES, [day]):
         return []
     rows: list[tuple[Any, ...]] = session.rows(
-        f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, kind DESC, line_id"
+        f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, {LINE_RANK}, line_id"
     )
     registry = registry_until(workshop, session, day)
     return [
