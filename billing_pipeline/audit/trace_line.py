@@ -77,7 +77,7 @@ class LineTrace:
 
     @property
     def adds_up(self) -> bool:
-        """Whether rollups, and events where they can, come to the quantity; without a meter, the parts to the amount."""
+        """Whether rollups, and events where they can, come to the quantity; without a meter, parts to the amount."""
         if not self.line.meter:
             parts = json.loads(self.line.tiers)
             return sum_exact(Decimal(part["amount"]) for part in parts) == self.line.amount

@@ -1,4 +1,4 @@
-"""The order in which an invoice is read: usage, fees, what is taken off or added, adjustments, then what pays for it."""
+"""The order in which an invoice is read: usage, fees, the terms around them, adjustments, then what pays for it."""
 
 LINE_RANK = """CASE
     WHEN component = 'credit' THEN 8

@@ -20,9 +20,9 @@ from billing_pipeline.rating.periods import parse_period, period_name
 from billing_pipeline.schemas.tables import BLOCKED_INVOICES, INVOICE_LINES
 
 COLUMNS = (
-    "currency, billing_period, kind, line_id, project_id, plan, charge, meter, dimensions, rule_version, usage_period, quantity, unit, "
-    "amount, booked_before_minor, amount_minor, tiers, description, evidence_digest, period_end_day, component, term, "
-    "reason, quantity_before, rated_as_of"
+    "currency, billing_period, kind, line_id, project_id, plan, charge, meter, dimensions, rule_version, usage_period, "
+    "quantity, unit, amount, booked_before_minor, amount_minor, tiers, description, evidence_digest, period_end_day, "
+    "component, term, reason, quantity_before, rated_as_of"
 )
 Line = dict[str, Any]
 
@@ -101,7 +101,8 @@ def _lines(pipeline: Pipeline, customer_id: str, start: date) -> list[Line]:
         rows = session.rows(
             f"SELECT {COLUMNS} FROM lines WHERE customer_id = {_text(customer_id)} "
             f"AND billing_period = DATE '{start}' "
-            f"ORDER BY currency, {LINE_RANK}, usage_period, plan, charge, term, rule_version, dimensions, project_id, line_id"
+            f"ORDER BY currency, {LINE_RANK}, usage_period, plan, charge, term, rule_version, "
+            "dimensions, project_id, line_id"
         )
     names = COLUMNS.split(", ")
     return [dict(zip(names, row, strict=True)) for row in rows]
