@@ -284,8 +284,12 @@ def test_an_event_leads_to_the_lines_of_its_override_trial_or_folded_price(
 
 
 def test_the_trace_of_a_line_for_people_is_in_words(
-    terms: Pipeline, traced: Callable[..., LineTrace], capsys: pytest.CaptureFixture[str]
+    terms: Pipeline,
+    traced: Callable[..., LineTrace],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     for found in (
         traced("acme", "minimum", "commitment"),
         traced("acme", "usage", "pilot", "calls", NOVEMBER),
@@ -316,25 +320,25 @@ def test_a_company_with_terms_is_proven_and_replayed(terms: Pipeline, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("query", "fault"),
+    ("amount", "fault"),
     [
         (
-            "SELECT * REPLACE (CASE component WHEN 'credit' THEN -3001 ELSE amount_minor END AS amount_minor) FROM part",
+            "CASE component WHEN 'credit' THEN -3001 ELSE amount_minor END",
             "2026-10-31: acme usd: grant hello has paid: 3001 minor units, at most 3000",
         ),
         (
-            "SELECT * REPLACE (CASE component WHEN 'minimum' THEN -2000 ELSE amount_minor END AS amount_minor) FROM part",
+            "CASE component WHEN 'minimum' THEN -2000 ELSE amount_minor END",
             "2026-10-31: acme usd: an invoice with credits or once-only coupons comes to: -1050 minor units",
         ),
     ],
 )
 def test_a_grant_that_paid_too_much_and_an_invoice_below_zero_are_found(
-    terms: Pipeline, tmp_path: Path, query: str, fault: str
+    terms: Pipeline, tmp_path: Path, amount: str, fault: str
 ) -> None:
     assert credit_faults(terms.workshop, DAYS) == []
     assert line_faults(terms.workshop, DAYS) == []
     statement = tmp_path / "edit.sql"
-    statement.write_text(query, "utf-8")
+    statement.write_text(f"SELECT * REPLACE ({amount} AS amount_minor) FROM part", "utf-8")
     scratch = OverlaidLake(terms.lake, tmp_path / "scratch")
     changed = scratch.new_file(RATED_CHARGES)
     with terms.engine.session() as session:
