@@ -179,10 +179,14 @@ def _line(line: LineRow) -> Text:
     return Text.assemble(
         "line ",
         (line.line_id, "bold"),
-        f": invoice {period_name(line.billing_period)} of {line.customer_id}, {line.kind} of "
+        f": invoice {period_name(line.billing_period)} of {line.customer_id}, {_kind(line)} "
         f"{period_name(line.usage_period)}, {_subject(line)}, ",
         (format_minor(line.amount_minor, line.currency), "bold"),
     )
+
+
+def _kind(line: LineRow) -> str:
+    return f"{line.kind} of" if line.component == "usage" or line.kind == "adjustment" else "for"
 
 
 def _subject(line: LineRow) -> str:
