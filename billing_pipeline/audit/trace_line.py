@@ -1,21 +1,16 @@
 """`billing trace --line`: an invoice line back to its evidence, rollup rows by partition and events by offset."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from billing_pipeline.audit.trace_bookings import (
-    BOOKING_ORDER,
-    SQL,
-    Booking,
-    LineRow,
-    Periods,
-    RollupRow,
-    periods,
-)
+from billing_pipeline.audit.trace_agreements import Agreements
+from billing_pipeline.audit.trace_bookings import BOOKING_ORDER, SQL
 from billing_pipeline.audit.trace_records import Place, places
+from billing_pipeline.audit.trace_rows import Booking, LineRow, RollupRow
 from billing_pipeline.audit.values import sql_text
 from billing_pipeline.errors import TraceNotFoundError
 from billing_pipeline.lake.engine import Session
@@ -64,8 +59,11 @@ class EvidenceRow(NamedTuple):
 class LineTrace:
     """A line and what it rests on.
 
-    `event_quantity` is what the events come to by the meter, where it adds up; None where it looks at the usage day as
-    a whole. `adds_up` says whether rollups, and events where they can, come to the quantity that the line bills.
+    Attributes:
+        aggregation: of the line's meter; "" for a line of none.
+        event_quantity: what the events come to by the meter, where it adds up; None where it looks at the usage day as
+            a whole, and for a line of no meter.
+        taken_from: of a line of no meter (a fee, a discount, a credit …) what its amount was taken from.
     """
 
     line: LineRow
@@ -75,10 +73,14 @@ class LineTrace:
     event_rows: int
     event_quantity: Decimal | None
     events: tuple[EvidenceRow, ...]
+    taken_from: tuple[str, ...] = ()
 
     @property
     def adds_up(self) -> bool:
-        """Whether the evidence comes to the quantity of the line."""
+        """Whether rollups, and events where they can, come to the quantity; without a meter, parts to the amount."""
+        if not self.line.meter:
+            parts = json.loads(self.line.tiers)
+            return sum_exact(Decimal(part["amount"]) for part in parts) == self.line.amount
         return self.rollup_quantity == self.line.quantity and self.event_quantity in (
             None,
             self.line.quantity,
@@ -93,11 +95,14 @@ def trace_line(workshop: Workshop, control: "Engine", line_id: str, events_most:
     """
     with workshop.engine.session() as session:
         line = _line(workshop, session, line_id)
-        known = periods(workshop, session)
+        if not line.meter:
+            return LineTrace(line, "", (), Decimal(), 0, None, (), _taken_from(line))
+        known = Agreements(workshop, session)
         rollups = _rollups(workshop, session, line, known)
         meter = _meter(workshop, line)
         days = sorted({row.usage_day for row in rollups})
-        _name_evidence(workshop, session, line, days)
+        groups = {line.dimensions, *(row.dimensions for row in rollups)}
+        _name_evidence(workshop, session, line, days, groups)
         what = "event_share" if meter is not None and meter.aggregation == "count" else "quantity"
         ((count, total),) = session.rows(
             f"SELECT count(*), coalesce(sum(CASE WHEN sign < 0 THEN -{what} ELSE {what} END), 0) FROM evidence"
@@ -132,21 +137,25 @@ def _meter(workshop: Workshop, line: LineRow) -> Meter | None:
     return book.meters.get(line.meter) if book else None
 
 
-def _rollups(workshop: Workshop, session: Session, line: LineRow, known: Periods) -> list[RollupRow]:
+def _taken_from(line: LineRow) -> tuple[str, ...]:
+    """The parts of an amount in words: `10 % off 25.00 USD`, `at least 40.00 USD, charged 22.50 USD`."""
+    return tuple(
+        f"{part['tier'] or part['unit_price']}: {part['amount']} {line.currency.upper()}"
+        for part in json.loads(line.tiers)
+    )
+
+
+def _rollups(workshop: Workshop, session: Session, line: LineRow, known: Agreements) -> list[RollupRow]:
     """The rollup rows that the line bills: of its key and usage period, posted by the end of its invoice period."""
     posted = days_between(line.usage_period, line.period_end_day)
+    same = "" if known.folds(line) else f"AND dimensions = {sql_text(line.dimensions)} "
     scan(workshop, session, "rollups", USAGE_ROLLUPS, posted)
     rows: list[Any] = session.rows(
         f"SELECT {', '.join(RollupRow._fields)} FROM rollups WHERE {_of_key(line)} "
-        f"AND meter = {sql_text(line.meter)} AND dimensions = {sql_text(line.dimensions)} "
-        "ORDER BY posting_day, usage_day, kind"
+        f"AND meter = {sql_text(line.meter)} {same}"
+        "ORDER BY posting_day, usage_day, kind, dimensions"
     )
-    plans = session.rows(
-        f"SELECT DISTINCT plan FROM lines WHERE {_of_key(line)} AND meter = {sql_text(line.meter)} "
-        f"AND usage_period = DATE '{line.usage_period}'"
-    )
-    of_plans = {str(row[0]) for row in plans}
-    return [row for each in rows if known.is_of_line(line, (row := RollupRow(*each)).usage_day, of_plans)]
+    return [row for each in rows if known.prices(line, row := RollupRow(*each))]
 
 
 def _of_key(line: LineRow) -> str:
@@ -156,8 +165,10 @@ def _of_key(line: LineRow) -> str:
     )
 
 
-def _name_evidence(workshop: Workshop, session: Session, line: LineRow, usage_days: Sequence[date]) -> None:
-    """Name `evidence`: every booking that the line's meter takes into the line's group on these usage days."""
+def _name_evidence(
+    workshop: Workshop, session: Session, line: LineRow, usage_days: Sequence[date], groups: Collection[str]
+) -> None:
+    """Name `evidence`: every booking that the line's meter takes into one of the groups on these usage days."""
     posted = days_between(usage_days[0], line.period_end_day) if usage_days else []
     receipt_days = receipt_days_for(workshop, posted)
     scan(workshop, session, "unique_events", UNIQUE_USAGE_EVENTS, receipt_days)
@@ -174,7 +185,7 @@ def _name_evidence(workshop: Workshop, session: Session, line: LineRow, usage_da
         for (text,) in texts
         if book is not None
         and any(
-            each.meter.name == line.meter and each.grouped_dimensions == line.dimensions
+            each.meter.name == line.meter and each.grouped_dimensions in groups
             for each in taken_by(book, line.unit, str(text))
         )
     ]

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from billing_pipeline.audit.trace_bookings import BookedPart, Booking, LineRow, Metering, booked_parts
+from billing_pipeline.audit.trace_bookings import BookedPart, Metering, booked_parts
 from billing_pipeline.audit.trace_records import TracedRecord, records_of_session
+from billing_pipeline.audit.trace_rows import Booking, LineRow
 from billing_pipeline.errors import TraceNotFoundError
 from billing_pipeline.metering.stage import Workshop
 from billing_pipeline.rating.money import EXACT, sum_exact
@@ -199,7 +200,7 @@ def _book(node: SessionNode, part: BookedPart) -> None:
 
 def _costs(booking: Booking, metering: Metering) -> list[Cost]:
     """What the newest line of each charge says: it has the whole quantity of its key, earlier lines less of it."""
-    newest = {line.charge: line for line in metering.lines}
+    newest = {(line.plan, line.charge): line for line in metering.lines}
     counted = booking.event_share if metering.aggregation == "count" else booking.quantity
     quantity = EXACT.multiply(Decimal(booking.sign), counted)
     costs = []

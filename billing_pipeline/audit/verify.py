@@ -9,7 +9,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
-from billing_pipeline.audit.conservation import line_faults, record_faults
+from billing_pipeline.audit.conservation import credit_faults, line_faults, record_faults
 from billing_pipeline.audit.raw_log import raw_checks
 from billing_pipeline.audit.recorded_hashes import reproduced_hashes
 from billing_pipeline.audit.report import Check, DayRange, Progress, counted
@@ -89,6 +89,7 @@ def _conservation_checks(
         ("records", record_faults, closed_days(control, UNIQUE_USAGE_EVENTS.name)),
         ("rollups", rollup_faults, closed_days(control, USAGE_ROLLUPS.name) | ended),
         ("lines", line_faults, closed_days(control, RATED_CHARGES.name) | ended),
+        ("credits", credit_faults, closed_days(control, RATED_CHARGES.name)),
     )
     for name, law, closed in laws:
         check = Check(f"conservation: {name}")
@@ -98,11 +99,14 @@ def _conservation_checks(
             for start in range(0, len(chosen), DAYS_AT_ONCE):
                 told(check.name, start, len(chosen))
                 found = law(workshop, chosen[start : start + DAYS_AT_ONCE])
-                check.faults += [f"{fault}; {_AGAIN}" for fault in found]
+                check.faults += [
+                    f"{fault}; {_RATE_AGAIN if law is credit_faults else _AGAIN}" for fault in found
+                ]
         yield check
 
 
 _AGAIN = "make the later of the two tables again for that day (docs/operations.md, Checks)"
+_RATE_AGAIN = "rate that day again, and if it stays, look at the grants (docs/operations.md, Checks)"
 
 
 def _rule_books(workshop: Workshop, control: "Engine") -> Check:

@@ -8,7 +8,7 @@ from datetime import date
 
 import dagster as dg
 
-from billing_pipeline.audit.conservation import line_faults, open_days, record_faults
+from billing_pipeline.audit.conservation import credit_faults, line_faults, open_days, record_faults
 from billing_pipeline.audit.raw_log import landed_log, shape_checks
 from billing_pipeline.audit.recorded_hashes import reproduced_hashes
 from billing_pipeline.audit.rollup_conservation import rollup_faults
@@ -198,6 +198,12 @@ conservation_checks = [
         "Per meter and rule version the rollups of a posting day are the sum of all its billable events; "
         "run without a version, for every version found in them.",
         rollup_faults,
+    ),
+    _conservation_check(
+        "rated_charges",
+        "credits_conserved",
+        "No credit grant has paid more than it is, and no credit or once-only coupon takes an invoice below zero.",
+        lambda workshop, days, _version: credit_faults(workshop, days),
     ),
     _conservation_check(
         "invoice_lines",

@@ -20,7 +20,7 @@ MAX_METADATA_VALUE_LENGTH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedLine:
-    """One line. `amount_minor`: minor units of ISO 4217, may be negative; `quantity_text`: for people."""
+    """One line. `amount_minor`: minor units of ISO 4217, may be negative. `quantity_text`: for people, may be ""."""
 
     line_id: str
     description: str

@@ -9,6 +9,7 @@ from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.control.partition_records import latest
 from billing_pipeline.errors import CloseGateError
+from billing_pipeline.invoicing.line_order import LINE_RANK
 from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
 from billing_pipeline.invoicing.stripe_push import PushResult, push_invoices
 from billing_pipeline.lake.engine import Session
@@ -28,7 +29,7 @@ PUSHES = "stripe_invoice_pushes"
 
 _COLUMNS = (
     "customer_id, billing_period, currency, line_id, description, amount_minor, quantity, unit, "
-    "kind, usage_period, rule_version, evidence_digest"
+    "kind, usage_period, rule_version, evidence_digest, component, term, reason"
 )
 
 
@@ -84,7 +85,7 @@ def _planned_on(workshop: Workshop, session: Session, day: date) -> list[Planned
     if not scan(workshop, session, "lines", INVOICE_LINES, [day]):
         return []
     rows: list[tuple[Any, ...]] = session.rows(
-        f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, kind DESC, line_id"
+        f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, {LINE_RANK}, line_id"
     )
     registry = registry_until(workshop, session, day)
     return [
@@ -105,16 +106,21 @@ def _name(registry: Registry, customer_id: str) -> str:
 
 
 def _line(row: tuple[Any, ...]) -> PlannedLine:
-    _, _, _, line_id, description, amount_minor, quantity, unit, kind, usage_period, version, evidence = row
+    _, _, _, line_id, description, amount_minor, quantity, unit, kind, usage_period, version, *about = row
+    evidence, component, term, reason = about
+    metadata = {
+        "kind": kind,
+        "component": component,
+        "term": term,
+        "reason": reason,
+        "usage_period": usage_period.isoformat(),
+        "rule_version": version,
+        "evidence_digest": evidence,
+    }
     return PlannedLine(
         line_id=line_id,
         description=description,
         amount_minor=amount_minor,
-        quantity_text=f"{grouped(quantity)} {unit}",
-        metadata={
-            "kind": kind,
-            "usage_period": usage_period.isoformat(),
-            "rule_version": version,
-            "evidence_digest": evidence,
-        },
+        quantity_text=f"{grouped(quantity)} {unit}" if unit else "",
+        metadata={name: value for name, value in metadata.items() if value},
     )

@@ -104,9 +104,10 @@ def canonical_json(value: Any) -> str:
 
 
 def _line(line: PlannedLine, currency: str) -> dict[str, Any]:
+    quantity = {"quantity": line.quantity_text} if line.quantity_text else {}
     return {
         "amount": to_stripe_amount(line.amount_minor, currency),
         "description": line.description,
         "discountable": False,
-        "metadata": {**line.metadata, "quantity": line.quantity_text, LINE_ID: line.line_id},
+        "metadata": {**line.metadata, **quantity, LINE_ID: line.line_id},
     }

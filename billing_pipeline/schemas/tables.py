@@ -463,7 +463,10 @@ INVOICE_LINES = Table(
     columns=(
         *_LINE_KEY,
         Column(
-            "kind", TEXT, "usage, or adjustment of an earlier usage period.", one_of=("usage", "adjustment")
+            "kind",
+            TEXT,
+            "adjustment of an earlier usage period, or else usage.",
+            one_of=("usage", "adjustment"),
         ),
         *required(*pick(PARSED, "quantity")),
         *pick(RATED, "amount"),

@@ -9,10 +9,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from billing_pipeline.audit.report import counted
-from billing_pipeline.audit.trace_bookings import BookedPart, Booking, LineRow, Metering, RollupRow
+from billing_pipeline.audit.trace_bookings import BookedPart, Metering
 from billing_pipeline.audit.trace_event import EventTrace, TracedCorrection, trace_event
 from billing_pipeline.audit.trace_line import EvidenceRow, LineTrace, trace_line
 from billing_pipeline.audit.trace_records import Place, TracedRecord
+from billing_pipeline.audit.trace_rows import Booking, LineRow, RollupRow
 from billing_pipeline.audit.trace_session import Cost, SessionNode, SessionTrace, trace_session
 from billing_pipeline.audit.values import document, plain_value
 from billing_pipeline.pipeline import Pipeline
@@ -178,16 +179,54 @@ def _line(line: LineRow) -> Text:
     return Text.assemble(
         "line ",
         (line.line_id, "bold"),
-        f": invoice {period_name(line.billing_period)} of {line.customer_id}, {line.kind} of "
-        f"{period_name(line.usage_period)}, {line.charge}: {grouped(line.quantity)} {line.unit}, ",
+        f": invoice {period_name(line.billing_period)} of {line.customer_id}, {_kind(line)} "
+        f"{period_name(line.usage_period)}, {_subject(line)}, ",
         (format_minor(line.amount_minor, line.currency), "bold"),
     )
+
+
+def _kind(line: LineRow) -> str:
+    return f"{line.kind} of" if line.component == "usage" or line.kind == "adjustment" else "for"
+
+
+def _subject(line: LineRow) -> str:
+    """What a line is about: `llm_tokens: 1,000 token`, `llm_tokens by pilot: …`, `discount launch`."""
+    if line.component in {"usage", "flat_fee"}:
+        by = f" by {line.term}" if line.term else ""
+        return f"{line.charge}{by}: {grouped(line.quantity)} {line.unit}".rstrip()
+    of = f" of {line.charge}" if line.charge else ""
+    return f"{line.component.replace('_', ' ')} {line.term}{of}"
 
 
 def _line_tree(found: LineTrace) -> Tree:
     line = found.line
     tree = Tree(_line(line))
     tree.add(Text(f"{line.description}; evidence digest {line.evidence_digest}", "dim"))
+    tree.add(Text(f"rated by what was known at the close of {line.rated_as_of}", "dim"))
+    if line.kind == "adjustment" or line.reason:
+        before = format_minor(line.booked_before_minor, line.currency)
+        quantities = (
+            f", quantity {grouped(line.quantity_before)} → {grouped(line.quantity)}" if line.unit else ""
+        )
+        tree.add(f"adjustment: {line.reason or 'no usage of its own'}, booked before {before}{quantities}")
+    if line.meter:
+        _add_evidence(tree, found)
+        verdict, doubt = (
+            "the evidence comes to the line's quantity",
+            "the evidence does not come to the line's quantity",
+        )
+    else:
+        taken = tree.add("no usage of a meter; taken from")
+        for each in found.taken_from or ("nothing: it is not due any more",):
+            taken.add(each)
+        verdict = "its parts come to the line's unrounded amount"
+        doubt = "its parts do not come to the line's unrounded amount"
+    tree.add(Text(verdict, "bold") if found.adds_up else Text(f"{doubt}: run `billing verify`", "bold red"))
+    return tree
+
+
+def _add_evidence(tree: Tree, found: LineTrace) -> None:
+    line = found.line
     rollups = tree.add(
         f"{counted(len(found.rollups), 'rollup row')} come to {grouped(found.rollup_quantity)} {line.unit}"
     )
@@ -205,13 +244,6 @@ def _line_tree(found: LineTrace) -> Tree:
             file.add(_evidence(each))
     if len(found.events) < found.event_rows:
         events.add(f"and {found.event_rows - len(found.events):,} more; --all lists them")
-    verdict = "the evidence comes to the line's quantity"
-    tree.add(
-        Text(verdict, "bold")
-        if found.adds_up
-        else Text("the evidence does not come to the line's quantity: run `billing verify`", "bold red")
-    )
-    return tree
 
 
 def _evidence(each: EvidenceRow) -> Text:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from billing_pipeline.audit.trace_bookings import BookedPart, LineRow
+from billing_pipeline.audit.trace_bookings import BookedPart
 from billing_pipeline.audit.trace_event import EventTrace, trace_event
 from billing_pipeline.audit.trace_line import trace_line
 from billing_pipeline.audit.trace_records import LogRow, Outcome, TracedRecord
@@ -305,7 +305,7 @@ def test_only_a_line_of_one_unit_price_gives_an_event_a_cost(
 ) -> None:
     """Not one with tiers, a fee, or an amount that is more than price times quantity."""
     ((line_id,),) = rows(company, "SELECT line_id FROM invoice_lines WHERE customer_id = 'beta'")
-    line: LineRow = trace_line(company.workshop, company.control, line_id, 0).line
+    line = trace_line(company.workshop, company.control, line_id, 0).line
     changed = line._replace(tiers=tiers, amount=Decimal(amount), quantity=Decimal(4))
     found = single_unit_price(changed)
     assert (found and found[1]) == price
