@@ -33,7 +33,8 @@ class Agreements:
         self._session = session
         self._agreements: dict[tuple[str, date], Agreement] = {}
         self._periods: dict[PeriodKey, tuple[Rules, Holdings]] = {}
-        self._taken: dict[tuple[PeriodKey, str, str, Holding], Taken] = {}
+        self._taken: dict[tuple[PeriodKey, str, str, Holding, str], Taken] = {}
+        self._rules = Rules(workshop.books)
         self._rated: Mapping[str, Mapping[date, date]] | None = None
 
     def prices(self, line: LineRow, row: RollupRow) -> bool:
@@ -48,13 +49,13 @@ class Agreements:
             without(row.dimensions, each.price.folded) == line.dimensions
             if each.price.folded
             else _same(line, row)
-            for each in self._takers(line, row.usage_day)
+            for each in self._takers(line, row.usage_day, row.dimensions)
         )
 
     def folds(self, line: LineRow) -> bool:
         """Whether a line may stand for rows of several dimensions."""
         days = days_between(line.usage_period, line.period_end_day)
-        return any(each.price.folded for day in days for each in self._takers(line, day))
+        return any(each.price.folded for day in days for each in self._takers(line, day, line.dimensions))
 
     def free_under(self, customer_id: str, usage_day: date, meter: str, rule_version: str) -> str | None:
         """The plan that leaves a meter free on purpose on a usage day, or None."""
@@ -67,17 +68,18 @@ class Agreements:
         plan = book.plans.get(name) if book else None
         return name if plan is not None and meter in plan.not_charged else None
 
-    def _takers(self, line: LineRow, usage_day: date) -> Iterator[Taker]:
-        """The charges behind the line that take its meter on a usage day."""
+    def _takers(self, line: LineRow, usage_day: date, dimensions: str) -> Iterator[Taker]:
+        """The charges behind the line that take its meter's usage with these dimensions on a usage day."""
         key = (line.customer_id, line.usage_period, line.rated_as_of)
         if self._usage_period(line.customer_id, usage_day, line.rated_as_of) != line.usage_period:
             return
         rules, holdings = self._period(key)
         holding = holdings.on(usage_day)
-        wanted = (key, line.rule_version, line.meter, holding)
+        by = dimensions if holding.is_by_dimensions else ""
+        wanted = (key, line.rule_version, line.meter, holding, by)
         found = self._taken.get(wanted)
         if found is None:
-            found = self._taken[wanted] = taken(rules, line.rule_version, line.meter, holding)
+            found = self._taken[wanted] = taken(rules, *wanted[1:])
         for each in found.takers:
             if (each.plan, each.charge, each.term, each.currency) == (
                 *(line.plan, line.charge, line.term, line.currency),
@@ -92,7 +94,7 @@ class Agreements:
         if found is None:
             customer_id, start, known = key
             agreement = self._agreement(customer_id, known)
-            rules = UsagePeriod(start, agreement).rules(self._workshop.books)
+            rules = UsagePeriod(start, agreement).priced_by(self._rules)
             found = self._periods[key] = rules, Holdings(agreement, rules)
         return found
 

@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable
 from datetime import date
 from typing import NamedTuple
 
-from billing_pipeline.invoicing.invoice_periods import InvoicePeriod
+from billing_pipeline.invoicing.invoice_periods import BlockedPeriod, InvoicePeriod, answers_from
 from billing_pipeline.rating.charge_models.price import dimension_values
 from billing_pipeline.rating.charges import LineKey
 
 OTHER_USAGE = "other_usage"
 RERATING = "rerating"
+BLOCKED_BEFORE = "blocked_before"
 _BY_KINDS = {
     frozenset({"late"}): "late_usage",
     frozenset({"correction"}): "correction",
@@ -36,20 +37,26 @@ class AdjustmentReasons:
     def __init__(
         self,
         period: InvoicePeriod,
-        answers_from: date,
+        blocked: Collection[BlockedPeriod],
         postings: Iterable[Posting],
         rerated: Collection[date],
     ) -> None:
         self._rerated = rerated
+        self._blocked = frozenset(each.start for each in blocked)
         self._kinds: dict[tuple[date, str, str, str], dict[str, set[str]]] = {}
+        first = answers_from(period.start, blocked)
         for posting in postings:
-            if answers_from <= posting.posting_day <= period.end:
+            if first <= posting.posting_day <= period.end:
                 usage_period = period.usage_period(posting.usage_day)
                 group = (usage_period, posting.project_id, posting.meter, posting.rule_version)
                 self._kinds.setdefault(group, {}).setdefault(posting.dimensions, set()).add(posting.kind)
 
     def of(self, key: LineKey) -> str:
-        """`rerating`, `late_usage`, `correction`, both, or `other_usage` where what moved it was not its own."""
+        """`rerating`, `late_usage`, `correction`, both, `blocked_before` or `other_usage`.
+
+        The last one is where nothing of the line's own has moved it; the one before, where the invoice of its period was
+        held back.
+        """
         if key.usage_period in self._rerated:
             return RERATING
         group = self._kinds.get((key.usage_period, key.project_id, key.meter, key.rule_version), {})
@@ -59,4 +66,6 @@ class AdjustmentReasons:
             # A line whose price folds dimensions stands for several rows.
             if dimensions == key.dimensions or mine <= dimension_values(dimensions).items():
                 kinds |= posted
+        if not kinds and key.usage_period in self._blocked:
+            return BLOCKED_BEFORE
         return _BY_KINDS.get(frozenset(kinds), OTHER_USAGE)

@@ -39,19 +39,19 @@ class UsageEvidence:
         group = self._groups.get((key.project_id, key.meter, key.rule_version), {})
         own = group.get(key.dimensions)
         if own is not None:
-            return _json(self._days(own, key)) if own else ""
+            return _json(self._days(own, key, key.dimensions)) if own else ""
         folded = [
-            (dimensions, self._days(sums, key))
+            (dimensions, self._days(sums, key, dimensions))
             for dimensions, sums in sorted(group.items())
             if dimension_values(key.dimensions).items() <= dimension_values(dimensions).items()
         ]
         return _json(folded) if folded else ""
 
-    def _days(self, sums: _DaySums, key: LineKey) -> list[tuple[str, str, int]]:
+    def _days(self, sums: _DaySums, key: LineKey, dimensions: str) -> list[tuple[str, str, int]]:
         return [
             (day.isoformat(), plain(quantity), events)
             for day, (quantity, events) in sorted(sums.items())
-            if self._holdings.on(day).prices(key.plan, key.charge, key.term)
+            if self._holdings.on(day).prices(key.plan, key.charge, key.term, dimensions)
         ]
 
 

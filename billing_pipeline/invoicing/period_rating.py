@@ -115,7 +115,7 @@ def rate_invoice_period(period: InvoicePeriod, known: CustomerUsage, rules: Rule
         each.start: UsageEvidence(each.quantities, Holdings(each.agreement, each.priced_by(rules)))
         for each in touched
     }
-    reasons = AdjustmentReasons(period, answers_from(period.start, known.blocked), known.postings, rerated)
+    reasons = AdjustmentReasons(period, known.blocked, known.postings, rerated)
     provenance = Provenance(
         evidence=lambda key: evidence[key.usage_period].text(key),
         reason=reasons.of,

@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from billing_pipeline.contract.registry import DEFAULT_ANCHOR_DAY, Registry, RegistryChange
+from billing_pipeline.rating.charge_models.price import dimension_values
 
 ONE_DAY = timedelta(days=1)
 DAY_SECONDS = 24 * 60 * 60
@@ -57,6 +58,21 @@ class Override(NamedTuple):
     def holds_on(self, plan: str, day: date) -> bool:
         """Whether it changes the plan on a day."""
         return self.plan in {None, plan} and self.start <= day and (self.until is None or day < self.until)
+
+    def prices(self, charge: str, dimensions: str) -> bool:
+        """Whether it says what usage with these dimensions (canonical JSON text) costs under a charge.
+
+        A `price` does for all of the charge's usage, `rows` for what they match.
+        """
+        if self.details.get("charge") != charge:
+            return False
+        if "price" in self.details:
+            return True
+        values = dimension_values(dimensions)
+        return any(
+            all(values.get(name) == str(value) for name, value in row.get("match", {}).items())
+            for row in self.details.get("rows", ())
+        )
 
 
 class Redemption(NamedTuple):

@@ -30,17 +30,18 @@ class Holding:
     overrides: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
     is_plain: bool = False
 
-    def prices(self, plan: str, charge: str, term: str) -> bool:
-        """Whether a day's usage is priced by a charge of a plan or add-on under this term (see `LineKey`)."""
+    @cached_property
+    def is_by_dimensions(self) -> bool:
+        """Whether an override prices some dimensions only."""
+        return any("rows" in each.details for held in self.overrides.values() for each in held)
+
+    def prices(self, plan: str, charge: str, term: str, dimensions: str) -> bool:
+        """Whether a day's usage with these dimensions is priced by a charge under this term (see `LineKey`)."""
         if plan == self.plan and self.in_trial:
             return term == TRIAL
         if plan != self.plan and plan not in self.add_ons:
             return False
-        by = [
-            each.name
-            for each in self.overrides.get(plan, ())
-            if each.details.get("charge") == charge and ("price" in each.details or "rows" in each.details)
-        ]
+        by = [each.name for each in self.overrides.get(plan, ()) if each.prices(charge, dimensions)]
         return term == (by[-1] if by else "")
 
 
@@ -95,7 +96,7 @@ class Rules:
     priced_by: str | None = None
 
     @cached_property
-    def takers(self) -> dict[tuple[str, str, Holding], "Taken"]:
+    def takers(self) -> dict[tuple[str, str, Holding, str], "Taken"]:
         """What `taken` has found for holdings that many customers share."""
         return {}
 

@@ -59,7 +59,7 @@ class Pools:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._taken: dict[tuple[str, str, Holding], Taken] = {}
+        self._taken: dict[tuple[str, str, Holding, str], Taken] = {}
         self._shared = rules.takers
         self._pools: dict[tuple[object, ...], Pool] = {}
 
@@ -68,11 +68,12 @@ class Pools:
 
     def add(self, line: Line, holding: Holding) -> UnpricedReason | None:
         """Put a line into the pool of every charge that takes its meter, or say why it has no price."""
-        wanted = (line.rule_version, line.meter, holding)
+        dimensions = line.dimensions if holding.is_by_dimensions else ""
+        wanted = (line.rule_version, line.meter, holding, dimensions)
         known = self._shared if holding.is_plain else self._taken
         found = known.get(wanted)
         if found is None:
-            found = known[wanted] = taken(self._rules, line.rule_version, line.meter, holding)
+            found = known[wanted] = taken(self._rules, *wanted)
         if found.fault is not None:
             return found.fault
         if found.is_additive and line.quantity < 0:

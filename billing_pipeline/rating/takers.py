@@ -43,8 +43,11 @@ class Taken(NamedTuple):
     is_additive: bool = True
 
 
-def taken(rules: Rules, rule_version: str, meter: str, holding: Holding) -> Taken:
-    """All charges that take a meter's usage of one rule version, under a holding."""
+def taken(rules: Rules, rule_version: str, meter: str, holding: Holding, dimensions: str) -> Taken:
+    """All charges that take a meter's usage of one rule version, under a holding.
+
+    The dimensions matter only where the holding `is_by_dimensions`.
+    """
     book, metered = rules.book(rule_version), rules.books.get(rule_version)
     if book is None or metered is None:
         return Taken(fault="no_rule_book")
@@ -57,7 +60,7 @@ def taken(rules: Rules, rule_version: str, meter: str, holding: Holding) -> Take
         if plan is None:
             return Taken(fault=_missing(holding, is_add_on=is_add_on))
         in_trial = holding.in_trial and not is_add_on
-        for priced in _priced(book, plan, meter, holding.overrides.get(plan.name, ())):
+        for priced in _priced(book, plan, meter, holding.overrides.get(plan.name, ()), dimensions):
             if isinstance(priced.price, FaultyOverride):
                 return Taken(fault="override_faulty")
             found.append(
@@ -93,7 +96,9 @@ class _Priced(NamedTuple):
     start: date = date.min
 
 
-def _priced(book: RuleBook, plan: Plan, meter: str, overrides: Sequence[Override]) -> Iterator[_Priced]:
+def _priced(
+    book: RuleBook, plan: Plan, meter: str, overrides: Sequence[Override], dimensions: str
+) -> Iterator[_Priced]:
     """The plan's charges of a meter as overrides leave them, and those that overrides add."""
     own = {charge.name: charge.price for charge in plan.charges_by_meter.get(meter, ())}
     names = dict.fromkeys(own)
@@ -102,7 +107,7 @@ def _priced(book: RuleBook, plan: Plan, meter: str, overrides: Sequence[Override
         if override.details.get("meter") == meter and name not in plan.charge_names:
             names[name] = None
     for name in names:
-        changes = [each for each in overrides if each.details.get("charge") == name and meter in book.meters]
+        changes = [each for each in overrides if each.prices(name, dimensions) and meter in book.meters]
         price: Price | FaultyOverride | None = own.get(name)
         by: Override | None = None
         for override in changes:
