@@ -39,8 +39,7 @@ def lines_as_they_come(stream: ByteStream) -> Iterator[list[bytes | None]]:
         SourceError: the stream cannot be read.
     """
     rest, is_dropping = b"", False
-    chunk = _read(stream).removeprefix(_BYTE_ORDER_MARK)
-    while chunk:
+    for chunk in _chunks(stream):
         *whole, rest = (rest + chunk).split(b"\n")
         if is_dropping and whole:
             del whole[0]
@@ -52,9 +51,21 @@ def lines_as_they_come(stream: ByteStream) -> Iterator[list[bytes | None]]:
             rest, is_dropping = b"", True
             lines.append(None)
         yield lines
-        chunk = _read(stream)
     if rest:
         yield [rest]
+
+
+def _chunks(stream: ByteStream) -> Iterator[bytes]:
+    """What comes, without a byte order mark at its start, even one that comes alone or in pieces."""
+    start = b""
+    while len(start) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(start):
+        chunk = _read(stream)
+        if not chunk:
+            break
+        start += chunk
+    yield start.removeprefix(_BYTE_ORDER_MARK)
+    while chunk := _read(stream):
+        yield chunk
 
 
 def _stdin() -> ByteStream:
