@@ -54,8 +54,8 @@ class AdjustmentReasons:
     def of(self, key: LineKey) -> str:
         """`rerating`, `late_usage`, `correction`, both, `blocked_before` or `other_usage`.
 
-        The last one is where nothing of the line's own has moved it; the one before, where the invoice of its period was
-        held back.
+        The last one is where nothing of the line's own has moved it; the one before, where the invoice of its
+        period was held back.
         """
         if key.usage_period in self._rerated:
             return RERATING

@@ -186,7 +186,7 @@ def test_two_at_once_take_turns(
 
 def ask(pipeline: Pipeline, **changed: Any) -> Entry:
     """Have acme's January rated again."""
-    request = {"rules": None, "who": "mia", "why": "Signed late."} | changed
+    request = {"rules": None, "who": "finance", "why": "Signed late."} | changed
     customer_id, period = request.pop("customer_id", "acme"), request.pop("period", date(2040, 1, 1))
     with open_queue(pipeline) as queue:
         return rerate(pipeline.workshop, pipeline.lander(queue), customer_id, period, **request)
@@ -204,7 +204,7 @@ def test_a_rerating_is_a_record_of_its_own_each_time(
         "acme",
         "rerate",
         date(2040, 1, 1),
-        {"usage_period": "2040-01-01", "rules": "2026-10-16", "who": "mia", "why": "Signed late."},
+        {"usage_period": "2040-01-01", "rules": "2026-10-16", "who": "finance", "why": "Signed late."},
     )
     records = log_of(pipeline)
     assert records[5].id != records[6].id

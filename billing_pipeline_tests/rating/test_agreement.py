@@ -354,7 +354,7 @@ def test_coupons_and_reratings_keep_the_order_of_the_log() -> None:
         "acme",
         "rerate",
         day(1),
-        {"usage_period": "2026-10-01", "who": "mia", "why": "late"},
+        {"usage_period": "2026-10-01", "who": "finance", "why": "late"},
     )
     agreed = agreement(
         ("coupon", "acme", "redeem", day(2), {"coupon": "welcome"}),

@@ -50,11 +50,11 @@ def home(tmp_path_factory: pytest.TempPathFactory, billing: Billing) -> Path:
     assert "7 changes appended" in done.stdout
     asked = billing(
         *(folder / "home", "rerate", "acme", "--period", "2024-01-15", "--rules", "2026-10-16"),
-        *("--who", "mia", "--why", "Signed late."),
+        *("--who", "finance", "--why", "Signed late."),
     )
     assert asked.returncode == 0, asked.stderr
     assert (
-        "acme: 2024-01-15 rated again by the prices of 2026-10-16 (mia: Signed late.): offset 7"
+        "acme: 2024-01-15 rated again by the prices of 2026-10-16 (finance: Signed late.): offset 7"
         in asked.stdout
     )
     return folder / "home"
@@ -101,7 +101,7 @@ def test_what_holds_on_a_day_is_shown_as_json(home: Path, billing: Billing) -> N
     assert shown["overrides"][1]["terms"]["price"]["unit_price"] == "0.0050"
     [grant] = shown["credit_grants"]
     assert (grant["id"], grant["amount"], grant["in_force"]) == ("pilot", "250.5", True)
-    assert [each["who"] for each in shown["reratings"]] == ["mia"]
+    assert [each["who"] for each in shown["reratings"]] == ["finance"]
     assert [each["queue_offset"] for each in shown["history"]] == list(range(8))
 
 
@@ -132,6 +132,6 @@ def test_a_customer_that_is_not_there_is_told_clearly(home: Path, billing: Billi
 def test_a_period_that_is_none_is_refused(home: Path, billing: Billing) -> None:
     """By its form, and by the customer's anchor day."""
     for period, told in (("January", "names no period"), ("2024-01", "give 2023-12-15 or 2024-01-15")):
-        done = billing(home, "rerate", "acme", "--period", period, "--who", "mia", "--why", "x")
+        done = billing(home, "rerate", "acme", "--period", period, "--who", "finance", "--why", "x")
         assert done.returncode == 1
         assert told in done.stderr

@@ -66,7 +66,7 @@ def test_what_is_agreed_is_in_a_rule_book_in_force(faults_of: Faults, entry: str
 
 def test_the_rules_of_a_rerating_exist(faults_of: Faults) -> None:
     """By their version."""
-    text = "reratings: [{customer: acme, usage_period: 2026-08-01, rules: VERSION, who: mia, why: late}]"
+    text = "reratings: [{customer: acme, usage_period: 2026-08-01, rules: VERSION, who: finance, why: late}]"
     assert faults_of(text.replace("VERSION", "'2'"), [ACME]) == []
     [fault] = faults_of(text.replace("VERSION", "'3'"), [ACME])
     assert fault == "reratings[0].rules: no rule book has a rule version '3'; known are 1, 2"

@@ -213,7 +213,7 @@ credit_grants:
 """)
         + """\
 reratings:
-  - {customer: acme, usage_period: 2026-03-01, rules: "2026-10-16", who: mia, why: Signed late.}
+  - {customer: acme, usage_period: 2026-03-01, rules: "2026-10-16", who: finance, why: Signed late.}
 """,
     )
     assert found == [
@@ -238,7 +238,7 @@ reratings:
             "acme",
             "rerate",
             date(2026, 3, 1),
-            {"usage_period": "2026-03-01", "rules": "2026-10-16", "who": "mia", "why": "Signed late."},
+            {"usage_period": "2026-03-01", "rules": "2026-10-16", "who": "finance", "why": "Signed late."},
         ),
     ]
 

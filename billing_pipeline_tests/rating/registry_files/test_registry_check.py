@@ -91,7 +91,7 @@ def test_a_period_that_is_rated_again_is_one_and_has_ended(
     faults_of: Faults, period: str, fault: str | None
 ) -> None:
     """By the customer's anchor day; today is 15 October."""
-    text = f"reratings: [{{customer: acme, usage_period: {period}, who: mia, why: late}}]"
+    text = f"reratings: [{{customer: acme, usage_period: {period}, who: finance, why: late}}]"
     found = faults_of(text, [ACME])
     if fault is None:
         assert found == []
@@ -101,5 +101,5 @@ def test_a_period_that_is_rated_again_is_one_and_has_ended(
 
 def test_a_rerating_of_nobody_is_refused(faults_of: Faults) -> None:
     """Its customer must be known."""
-    [fault] = faults_of("reratings: [{customer: nobody, usage_period: 2026-08-01, who: mia, why: late}]")
+    [fault] = faults_of("reratings: [{customer: nobody, usage_period: 2026-08-01, who: finance, why: late}]")
     assert fault.startswith("reratings[0].customer: customer 'nobody' is not registered")
