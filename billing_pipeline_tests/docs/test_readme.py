@@ -178,6 +178,7 @@ def _cut_traces(folder: Path) -> None:
 
 def test_daily_use_goes_from_an_event_to_its_invoice(terminal: Terminal) -> None:
     """Import, advance, close, show, query and doctor, one after the other."""
+    shutil.copytree(ROOT / "data" / "rule_books", terminal.folder / "data" / "rule_books")
     output = "".join(terminal.run(command) for command in sections()["Daily use"])
     assert "14.81 USD" in output, "1,234,567 output tokens of atlas-large at 12.00 per 1,000,000"
 
