@@ -241,24 +241,24 @@ def rules_import_genai_prices(day: datetime | None, **options: object) -> None:
     import_prices(PriceImport(day=first, **options))  # type: ignore[arg-type]  # click checks them
 
 
-@billing.command("simulate")
+@billing.command()
 @click.option(
-    "--rules",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The draft: a rule book.",
+    "--rules", required=True, metavar="DRAFT", help="The draft: a file, or a version of the folder."
 )
-@click.option("--period", required=True, help="Usage period to bill again: 2026-10.")
-@click.option("--customer", "customers", multiple=True, help="Only this customer; may be given again.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write the changes as SVG.")
+@click.option("--period", required=True, help="Month in which the usage periods start, such as 2026-10.")
+@click.option("--customer", "customers", multiple=True, metavar="ID", help="Only this one; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
-def simulate(
-    rules: Path, period: str, customers: tuple[str, ...], plot: Path | None, *, as_json: bool
-) -> None:
-    """Bill a past period under a draft rule book, beside what was billed. Nothing is kept or invoiced."""
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the distribution into this SVG file.",
+)
+def simulate(rules: str, period: str, customers: tuple[str, ...], as_json: bool, plot: Path | None) -> None:
+    """Bill a past usage period under a draft rule book, beside what was billed; nothing is written or invoiced."""
     from billing_pipeline.terminal.simulate_report import run_simulate
 
-    run_simulate(_pipeline(), rules, period, customers, plot, as_json=as_json)
+    if not run_simulate(_pipeline(), rules, period, customers, plot, as_json=as_json):
+        sys.exit(1)
 
 
 @billing.command()

@@ -304,8 +304,8 @@ class NoInvoiceError(BillingError):
     """There is no invoice of that customer and period. Caught by nobody but the command."""
 
 
-class SimulationError(BillingError):
-    """A draft cannot be compared with what was billed; says why. Caught by nobody but the command."""
+class SimulationRefusedError(BillingError):
+    """A draft cannot be tried on a period as asked. Caught by nobody but the command; nothing was computed."""
 
 
 class DemoRefusedError(BillingError):

@@ -1,182 +1,148 @@
-"""Bills a past usage period under a draft rule book, beside what was billed. Reads only; nothing is kept or invoiced.
+"""`billing simulate`: a past usage period rated under a draft rule book, beside what was billed. Nothing is written.
 
-The rating code is the one that makes invoices. The usage is that of the rollups, as known now, so a draft may change
-any price, plan or term, but not what a meter counts.
+The draft is rated as if it had been the only version from before the period; what was billed is the sum of all bookings
+of that usage period by the invoices so far, without what belongs to an invoice as a whole.
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
 
+from billing_pipeline.audit.draft_usage import (
+    UsageDays,
+    books_in_force,
+    differing_meters,
+    metered_usage_of,
+)
+from billing_pipeline.audit.period_records import Amounts, PeriodRecords
 from billing_pipeline.audit.report import Progress
-from billing_pipeline.errors import SimulationError
-from billing_pipeline.invoicing.rating_inputs import booked_before, metered_usage, scan_between
-from billing_pipeline.lake.engine import Session
-from billing_pipeline.metering.registry_relations import registry_of_log
+from billing_pipeline.audit.simulated import Beside, ChargeKey, CustomerSimulation, Simulation, State
+from billing_pipeline.contract.registry import Registry
+from billing_pipeline.errors import SimulationRefusedError, UnknownCustomerError
+from billing_pipeline.lake.overlay import OverlaidLake
+from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop
-from billing_pipeline.rating.adjustments import Booked
-from billing_pipeline.rating.agreement import Agreement, agreement_of
-from billing_pipeline.rating.charges import INVOICE_COMPONENTS, Component, LineKey, MeteredQuantity
+from billing_pipeline.rating.agreement import agreement_of
 from billing_pipeline.rating.holdings import Rules
-from billing_pipeline.rating.periods import period_end, period_start
+from billing_pipeline.rating.periods import period_end, period_name, period_start
 from billing_pipeline.rating.rate import rate_period
 from billing_pipeline.rating.rule_book import RuleBook, RuleBooks
-from billing_pipeline.schemas.table import Column, ColumnType
-from billing_pipeline.schemas.tables import RATED_CHARGES, RATED_PERIODS, USAGE_ROLLUPS
 
-CUSTOMERS = (Column("customer_id", ColumnType.TEXT, "whose period is billed again"),)
-_NEVER_IN_FORCE = datetime(9999, 1, 1, tzinfo=UTC)
-
-
-class Amount(NamedTuple):
-    """One kind of line of one customer: what was billed for the usage period by now, and what would be."""
-
-    customer_id: str
-    currency: str
-    charge: str
-    meter: str
-    component: Component
-    billed_minor: int
-    simulated_minor: int
-
-
-class Simulation(NamedTuple):
-    """A period billed again.
-
-    Attributes:
-        amounts: by customer, currency, charge and component, of customers that both were billed and could be priced.
-        blocked: customer and reason, where the draft has no price for usage.
-        not_billed: customers with usage in the period that no invoice has rated yet.
-        new_meters: meters of the draft that have counted nothing, for no version in force has them.
-    """
-
-    draft: str
-    period: date
-    amounts: tuple[Amount, ...]
-    blocked: tuple[tuple[str, str], ...]
-    not_billed: tuple[str, ...]
-    new_meters: tuple[str, ...]
+_ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
+_TOLD_EVERY = 100
 
 
 def simulate(
     workshop: Workshop,
+    scratch: OverlaidLake,
     draft: RuleBook,
     month: date,
-    customers: Collection[str] = (),
-    told: Progress = lambda _what, _done, _of: None,
+    *,
+    customers: Sequence[str] = (),
+    told: Progress,
 ) -> Simulation:
-    """Bill the usage period that starts within a month again, for some customers or (none named) for all.
+    """Rate the usage periods that start within a month under a draft.
 
     Args:
-        workshop: lake, engine and rules.
-        draft: in force for the whole period, whatever its `effective_from`.
-        month: the first day of the month; a customer's period is the one of its anchor day that starts within it.
-        customers: their ids.
-        told: what is done, how many customers of how many.
+        workshop: the lake, the rules and the registry; its engine's scratch should lie apart from the home.
+        scratch: over the workshop's lake; what is metered again lies there.
+        draft: the rule book; when it takes effect does not matter.
+        month: its first day. Each customer's period is the one that starts within the month, on its anchor day.
+        customers: only these; all where none is named.
+        told: the progress.
 
     Raises:
-        SimulationError: a meter of the draft counts something else than that of a version in force, or a customer is
-            unknown, or nobody was billed for the period.
+        SimulationRefusedError: no rule book was in force in the period.
+        UnknownCustomerError: a customer is not registered.
     """
-    new_meters = _refuse_other_meters(workshop.books, draft)
-    drafted = replace(draft, version=f"draft of {draft.version}", effective_from=_NEVER_IN_FORCE)
-    rules = Rules(RuleBooks((*workshop.books, drafted)), drafted.version)
-    with workshop.engine.session() as session:
-        agreements = _agreements(workshop, session, customers)
-        periods = {each.customer_id: _period_within(month, each.anchor_day) for each in agreements}
-        usage, booked, rated = _read(workshop, session, periods)
-    amounts: list[Amount] = []
-    blocked: list[tuple[str, str]] = []
-    not_billed: list[str] = []
-    for done, agreement in enumerate(agreements, start=1):
-        customer_id = agreement.customer_id
-        start = periods[customer_id]
-        rows = _within(usage.get(customer_id, ()), start, period_end(start, agreement.anchor_day))
-        if (customer_id, start) not in rated:
-            not_billed += [customer_id] if rows else []
-            continue
-        simulated = rate_period(agreement, start, rows, rules)
-        if simulated.unpriced:
-            blocked += [(customer_id, each.message) for each in simulated.unpriced]
-            continue
-        billed = {
-            key: before.amount_minor
-            for key, before in booked.get(customer_id, {}).items()
-            if key.usage_period == start and key.component not in INVOICE_COMPONENTS
-        }
-        amounts += _compared(billed, {each.key: each.amount_minor for each in simulated.charges})
-        told("billing again", done, len(agreements))
-    if not amounts and not blocked:
-        raise SimulationError(
-            f"nobody was billed for a usage period that starts in {month:%Y-%m}; give a period that has been closed"
-        )
-    return Simulation(
-        draft.version, month, tuple(amounts), tuple(blocked), tuple(not_billed), tuple(new_meters)
+    over = replace(workshop, lake=scratch)
+    told("registry", 0, 1)
+    with over.engine.session() as session:
+        registry = registry_until(over, session, date.max)
+    periods = _periods(registry, month, customers)
+    days = UsageDays(
+        min((each.first for each in periods.values()), default=month),
+        max((each.last for each in periods.values()), default=period_end(month)),
     )
-
-
-def _refuse_other_meters(books: RuleBooks, draft: RuleBook) -> list[str]:
-    """The meters that only the draft has.
-
-    Raises:
-        SimulationError: one counts something else than the meter of that name in a version.
-    """
-    known = {(name, book.version): meter for book in books for name, meter in book.meters.items()}
-    for (name, version), meter in known.items():
-        mine = draft.meters.get(name)
-        if mine is not None and mine != meter:
-            raise SimulationError(
-                f"meter {name} of the draft counts something else than in version {version}; what it would have "
-                "counted is not in the rollups: keep the meter as it is, or give the new one another name"
-            )
-    return sorted(draft.meters.keys() - {name for name, _ in known})
-
-
-def _agreements(workshop: Workshop, session: Session, customers: Collection[str]) -> list[Agreement]:
-    registry = registry_of_log(workshop, session)
-    known = registry.known_customers()
-    unknown = sorted(set(customers) - set(known))
-    if unknown:
-        raise SimulationError(
-            f"customer {unknown[0]!r} is unknown; known are {', '.join(known[:20]) or 'none'}"
+    in_force = books_in_force(workshop.books, days)
+    if not in_force:
+        raise SimulationRefusedError(
+            f"no rule book was in force in {period_name(month)}, so nothing was metered; the first one is in force "
+            f"from {next(iter(workshop.books)).effective_from:%Y-%m-%d} on"
         )
-    return [agreement_of(registry, customer_id) for customer_id in sorted(customers or known)]
+    differing = differing_meters(draft, in_force)
+    meters_of = draft if differing else None
+    with metered_usage_of(over, scratch, days, meters_of=meters_of, told=told) as session:
+        known = PeriodRecords(session, over, days, periods, draft.version)
+    trial = _Trial(registry, draft.version, _rules(draft, workshop.books), known)
+    found = []
+    for done, customer_id in enumerate(periods):
+        if done % _TOLD_EVERY == 0:
+            told("rating under the draft", done, len(periods))
+        found.append(trial.of(customer_id, periods[customer_id].first))
+    return Simulation(month, draft.version, differing, tuple(each for each in found if each))
 
 
-def _period_within(month: date, anchor_day: int) -> date:
-    last = (month.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
-    return period_start(last, anchor_day)
+def _periods(registry: Registry, month: date, customers: Sequence[str]) -> dict[str, UsageDays]:
+    """By customer the usage period that starts within the month."""
+    known = registry.known_customers()
+    for customer_id in customers:
+        if customer_id not in known:
+            raise UnknownCustomerError(customer_id, known)
+    found: dict[str, UsageDays] = {}
+    for customer_id in sorted(set(customers) or known):
+        anchor_day = registry.anchor_day(customer_id)
+        start = period_start(period_end(month), anchor_day)
+        found[customer_id] = UsageDays(start, period_end(start, anchor_day))
+    return found
 
 
-_Usage = dict[str, list[MeteredQuantity]]
-_Booked = dict[str, dict[LineKey, Booked]]
+def _rules(draft: RuleBook, books: RuleBooks) -> Rules:
+    """The draft alone, with the coupons that only earlier versions have: what was redeemed keeps its worth."""
+    coupons = {name: coupon for book in books for name, coupon in book.coupons.items()}
+    return Rules(RuleBooks((replace(draft, effective_from=_ALWAYS, coupons={**coupons, **draft.coupons}),)))
 
 
-def _read(
-    workshop: Workshop, session: Session, periods: dict[str, date]
-) -> tuple[_Usage, _Booked, set[tuple[str, date]]]:
-    """Usage and bookings as known now, and which usage periods an invoice has rated."""
-    session.load("invoiced", CUSTOMERS, [(customer_id,) for customer_id in periods])
-    first = min(periods.values())
-    scan_between(workshop, session, "rollups", USAGE_ROLLUPS, between=(first, date.max))
-    scan_between(workshop, session, "charged", RATED_CHARGES, between=(date.min, date.max))
-    scan_between(workshop, session, "rated_periods", RATED_PERIODS, between=(date.min, date.max))
-    usage, booked = metered_usage(session), booked_before(session)
-    rows: list[Any] = session.rows("SELECT DISTINCT customer_id, usage_period FROM rated_periods")
-    return usage, booked, set(rows)
+@dataclass(frozen=True)
+class _Trial:
+    """The draft, tried on one customer after the other."""
 
+    registry: Registry
+    version: str
+    rules: Rules
+    known: PeriodRecords
 
-def _within(rows: Iterable[MeteredQuantity], start: date, end: date) -> list[MeteredQuantity]:
-    return [row for row in rows if start <= row.usage_day <= end]
+    def of(self, customer_id: str, start: date) -> CustomerSimulation | None:
+        """One customer; None where nothing was and nothing would be billed."""
+        known = self.known
+        unmetered = known.unmetered.get(customer_id, [])
+        rated = rate_period(
+            agreement_of(self.registry, customer_id), start, known.usage.get(customer_id, ()), self.rules
+        )
+        faults = [each.message for each in rated.unpriced] + [
+            self._unmetered_message(row) for row in unmetered
+        ]
+        if faults:
+            return CustomerSimulation(customer_id, start, "blocked", reasons=tuple(faults))
+        simulated: Amounts = {}
+        for charge in rated.charges:
+            key = charge.key
+            of = ChargeKey(key.currency, key.component, key.plan, key.charge, key.meter, key.term)
+            simulated[of] = simulated.get(of, 0) + charge.amount_minor
+        billed = known.billed.get(customer_id, {}).get(start, {})
+        charges = {
+            key: Beside(billed.get(key, 0), simulated.get(key, 0)) for key in sorted({*billed, *simulated})
+        }
+        if not charges:
+            return None
+        why = known.why_not_billed(customer_id)
+        state: State = "not_billed" if why else "compared"
+        return CustomerSimulation(customer_id, start, state, charges, (why,) if why else ())
 
-
-def _compared(billed: dict[LineKey, int], simulated: dict[LineKey, int]) -> Iterator[Amount]:
-    """Both by kind of line; a plan that the draft names otherwise compares all the same."""
-    sums: dict[tuple[str, str, str, str, Component], list[int]] = {}
-    for side, found in enumerate((billed, simulated)):
-        for key, minor in found.items():
-            kind = (key.customer_id, key.currency, key.charge or key.term, key.meter, key.component)
-            sums.setdefault(kind, [0, 0])[side] += minor
-    for kind, (before, after) in sorted(sums.items()):
-        yield Amount(*kind, before, after)
+    def _unmetered_message(self, row: tuple[Any, ...]) -> str:
+        customer_id, usage_day, project_id, unit, dimensions, quantity = row
+        return (
+            f"customer {customer_id}, project {project_id}: {quantity:f} {unit} on {usage_day} {dimensions} is taken "
+            f"by no meter of {self.version}; add a meter that takes it"
+        )

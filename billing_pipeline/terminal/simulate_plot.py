@@ -1,46 +1,79 @@
-"""Draws how a draft rule book would change customers' bills. Needs the extra `plots`."""
+"""The distribution of changes in percent as SVG. Drawn with matplotlib, the extra `plots`."""
 
-from collections.abc import Sequence
-from datetime import date
+from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from billing_pipeline.errors import SimulationError
-from billing_pipeline.terminal.simulate_report import Change
+from billing_pipeline.audit.simulated import Simulation
+from billing_pipeline.errors import SimulationRefusedError
+from billing_pipeline.rating.periods import period_name
 
-NAMED_MOST = 30
-"""Customers; more names than that cannot be read."""
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+_INK = "#7d8794"
+_STYLE: "dict[RcKeyType, Any]" = {
+    "svg.hashsalt": "simulate",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.facecolor": "none",
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+_SIZE_INCHES = (7.0, 3.6)
+_BINS = 40
 
 
-def write_plot(path: Path, draft: str, month: date, changes: Sequence[Change]) -> None:
-    """Write an SVG: each customer's change in percent, ordered, the losers on the right.
+def check_installed() -> None:
+    """Look for matplotlib.
 
     Raises:
-        SimulationError: matplotlib is not installed, or the file cannot be written.
+        SimulationRefusedError: it is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SimulationError(
-            "--plot needs matplotlib; install it with: uv pip install 'billing-pipeline[plots]'"
-        ) from error
-    known = sorted((float(change.percent), change.name) for change in changes if change.percent is not None)
-    with mpl.rc_context({"svg.hashsalt": "simulate", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(8, 4), layout="constrained")
+    if find_spec("matplotlib") is None:
+        raise SimulationRefusedError(
+            "the package matplotlib, which draws the plot, is not installed; install it with `uv sync --extra plots`, "
+            "or with `pip install 'billing-pipeline[plots]'`"
+        )
+
+
+def write_plot(found: Simulation, path: Path) -> None:
+    """Draw how many customers change by how much, stacked by currency; those without a percentage are left out.
+
+    Raises:
+        SimulationRefusedError: the file cannot be written.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    changes: dict[str, list[float]] = {}
+    for _, currency, amounts in found.compared:
+        if amounts.percent is not None:
+            changes.setdefault(currency, []).append(float(amounts.percent))  # a place on paper, no money
+    text = StringIO()
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
         axes = figure.subplots()
-        heights = [percent for percent, _ in known]
-        colours = ["#d1493f" if height > 0 else "#2f8f4e" if height < 0 else "#7d8794" for height in heights]
-        axes.bar(range(len(known)), heights, color=colours)
-        if len(known) <= NAMED_MOST:
-            axes.set_xticks(range(len(known)), [name for _, name in known], rotation=45, ha="right")
-        else:
-            axes.set_xlabel(f"{len(known)} customers, by their change")
-        axes.axhline(0, color="#7d8794", linewidth=0.8)
-        axes.set_ylabel("change of the bill, %")
-        axes.set_title(f"{month:%Y-%m} under the draft {draft}")
-        try:
-            figure.savefig(path, format="svg", metadata={"Date": None})
-        except OSError as error:
-            raise SimulationError(
-                f"{path} cannot be written ({error.strerror}); give another file"
-            ) from error
+        if changes:
+            axes.hist(
+                list(changes.values()), bins=_BINS, stacked=True, label=[each.upper() for each in changes]
+            )
+            axes.legend(frameon=False)
+        axes.axvline(0, color=_INK, linewidth=0.8, linestyle="--")
+        axes.set_title(f"{period_name(found.month)} under {found.version}")
+        axes.set_xlabel("change in percent of what was billed")
+        axes.set_ylabel("customers")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    try:
+        path.write_text(text.getvalue(), "utf-8")
+    except OSError as error:
+        raise SimulationRefusedError(f"{path} cannot be written: {error.strerror}") from error

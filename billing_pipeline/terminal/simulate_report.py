@@ -1,186 +1,193 @@
-"""`billing simulate`: a past period under a draft rule book, beside what was billed."""
+"""`billing simulate`: what a draft rule book would have billed, as tables and a histogram, or as JSON."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
-from itertools import pairwise
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
+import click
+from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from billing_pipeline.audit.simulate import Amount, Simulation, simulate
-from billing_pipeline.errors import SimulationError
+from billing_pipeline.audit.report import counted
+from billing_pipeline.audit.simulate import simulate
+from billing_pipeline.audit.simulated import Beside, CustomerSimulation, Simulation
+from billing_pipeline.errors import DocumentError, SimulationRefusedError
+from billing_pipeline.lake.overlay import OverlaidLake
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor
-from billing_pipeline.rating.periods import parse_period
-from billing_pipeline.rating.rule_book_yaml import load_rule_book
+from billing_pipeline.rating.periods import parse_period, period_name
+from billing_pipeline.rating.rule_book import RuleBook
 from billing_pipeline.terminal.progress import shown_progress
+from billing_pipeline.terminal.rules_diff import find_rule_book
+from billing_pipeline.terminal.simulate_document import document_of, faults_document
+from billing_pipeline.terminal.simulate_percent import bins_of, percent_text
 
-BINS = (-100, -50, -25, -10, -5, 0, 5, 10, 25, 50, 100)
-"""Percent: bounds of the histogram's bars; what has not changed has a bar of its own."""
-BAR_CHARACTERS = 40
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one customer (or one charge) was billed in a currency, and what it would be."""
-
-    name: str
-    currency: str
-    billed_minor: int
-    simulated_minor: int
-
-    @property
-    def difference_minor(self) -> int:
-        """Above 0: it would cost more."""
-        return self.simulated_minor - self.billed_minor
-
-    @property
-    def percent(self) -> Decimal | None:
-        """Of what was billed, to a tenth; None where nothing was."""
-        if not self.billed_minor:
-            return None
-        ratio = Decimal(self.difference_minor) * 100 / abs(Decimal(self.billed_minor))
-        return ratio.quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+REASONS_SHOWN = 3
+_BAR_WIDTH = 40
 
 
 def run_simulate(
-    pipeline: Pipeline,
-    draft: Path,
-    period: str,
-    customers: Sequence[str],
-    plot: Path | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Bill a period under a draft and print it beside what was billed.
+    pipeline: Pipeline, rules: str, period: str, customers: Sequence[str], plot: Path | None, *, as_json: bool
+) -> bool:
+    """Try a draft on a period and print the result; False where the draft has faults, which are listed.
 
     Raises:
-        DocumentError: the draft has faults.
-        SimulationError: it cannot be compared.
+        SimulationRefusedError: the period is none, the home is empty, or plots cannot be drawn.
+        UnknownCustomerError: a customer is not registered.
+        UnknownRuleVersionError: there is no such file and no such version.
     """
+    month = _month(period)
     try:
-        month = parse_period(period)
-    except ValueError as error:
-        raise SimulationError(str(error)) from error
-    book = load_rule_book(draft)
-    with shown_progress("billing again") as told:
-        found = simulate(pipeline.workshop, book, month.replace(day=1), customers, told)
-    changes = changes_by(found.amounts, lambda amount: amount.customer_id)
+        draft = find_rule_book(pipeline, rules)
+    except DocumentError as error:
+        if as_json:
+            click.echo(json.dumps(faults_document(error.faults), ensure_ascii=False, indent=2))
+        else:
+            click.echo("\n".join(map(str, error.faults)))
+            click.echo(f"{rules}: {counted(len(error.faults), 'fault')}; nothing was simulated")
+        return False
+    if plot is not None:
+        from billing_pipeline.terminal.simulate_plot import check_installed
+
+        check_installed()
+    found = _simulated(pipeline, draft, month, customers)
+    if as_json:
+        click.echo(json.dumps(document_of(found), ensure_ascii=False, indent=2))
+    else:
+        _print(Console(), found)
     if plot is not None:
         from billing_pipeline.terminal.simulate_plot import write_plot
 
-        write_plot(plot, found.draft, month, changes)
-    if as_json:
-        print(json.dumps(as_document(found), ensure_ascii=False, indent=2))  # noqa: T201 - the command's output
-        return
-    _print(Console(), found, changes)
+        write_plot(found, plot)
+        click.echo(f"The distribution is drawn in {plot}.", err=as_json)
+    return True
 
 
-def changes_by(amounts: Iterable[Amount], named: Callable[[Amount], str]) -> list[Change]:
-    """The sums by a name and the currency, ordered by both."""
-    sums: dict[tuple[str, str], list[int]] = {}
-    for amount in amounts:
-        both = sums.setdefault((named(amount), amount.currency), [0, 0])
-        both[0] += amount.billed_minor
-        both[1] += amount.simulated_minor
-    return [Change(*key, *both) for key, both in sorted(sums.items())]
-
-
-def as_document(found: Simulation) -> dict[str, object]:
-    """Everything, exactly: minor units as integers."""
-    return {
-        "draft": found.draft,
-        "period": found.period.isoformat(),
-        "customers": [_row(each) for each in changes_by(found.amounts, lambda amount: amount.customer_id)],
-        "charges": [_row(each) for each in changes_by(found.amounts, _kind)],
-        "totals": [_row(each) for each in changes_by(found.amounts, lambda _: "total")],
-        "amounts": [amount._asdict() for amount in found.amounts],
-        "blocked": [{"customer_id": name, "message": message} for name, message in found.blocked],
-        "not_billed": list(found.not_billed),
-        "new_meters": list(found.new_meters),
-    }
-
-
-def _row(change: Change) -> dict[str, object]:
-    return {
-        "name": change.name,
-        "currency": change.currency,
-        "billed_minor": change.billed_minor,
-        "simulated_minor": change.simulated_minor,
-        "difference_minor": change.difference_minor,
-        "percent": None if change.percent is None else str(change.percent),
-    }
-
-
-def _kind(amount: Amount) -> str:
-    return amount.charge if amount.component == "usage" else f"{amount.charge} ({amount.component})"
-
-
-def _print(console: Console, found: Simulation, changes: Sequence[Change]) -> None:
-    title = f"{found.period:%Y-%m} under the draft {found.draft}, beside what was billed"
-    console.print(_table(title, "customer", changes))
-    console.print(_table("By charge", "charge", changes_by(found.amounts, _kind)))
-    console.print(_table("In all", "", changes_by(found.amounts, lambda _: "total")))
-    more = sum(change.difference_minor > 0 for change in changes)
-    less = sum(change.difference_minor < 0 for change in changes)
-    console.print(f"{more} would pay more, {less} less, {len(changes) - more - less} the same.")
-    for text, count in histogram(changes):
-        bar = "█" * -(-count * BAR_CHARACTERS // max(1, len(changes)))
-        console.print(f"{text:>16}  {bar} {count}", highlight=False)
-    for customer_id, message in found.blocked:
-        console.print(
-            f"blocked {customer_id}: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+def _month(period: str) -> date:
+    try:
+        month = parse_period(period)
+    except ValueError as error:
+        raise SimulationRefusedError(str(error)) from error
+    if month.day != 1:
+        raise SimulationRefusedError(
+            f"{period} is no month; write {month:%Y-%m}: of each customer the period that starts within it is taken, "
+            "on whichever day"
         )
-    if found.not_billed:
-        console.print(
-            f"Not billed for this period yet, and left out: {', '.join(found.not_billed)}.", soft_wrap=True
+    return month
+
+
+def _simulated(pipeline: Pipeline, draft: RuleBook, month: date, customers: Sequence[str]) -> Simulation:
+    if not pipeline.settings.lake_path.is_dir():
+        raise SimulationRefusedError(
+            f"{pipeline.settings.home} holds no usage; import some and close its days"
         )
-    if found.new_meters:
-        console.print(f"New meters have counted nothing: {', '.join(found.new_meters)}.", soft_wrap=True)
+    with tempfile.TemporaryDirectory(prefix="billing-simulate-") as name, shown_progress("opening") as told:
+        folder = Path(name)
+        workshop = replace(pipeline.workshop, engine=pipeline.engine.with_scratch(folder / "spill"))
+        scratch = OverlaidLake(pipeline.lake, folder)
+        return simulate(workshop, scratch, draft, month, customers=customers, told=told)
 
 
-def histogram(changes: Iterable[Change]) -> list[tuple[str, int]]:
-    """How many customers' bills change by how much; bars without anybody are left out."""
-    labels = ["no change", "was nothing", f"below {BINS[0]} %"]
-    labels += [f"{low} to {high} %" for low, high in pairwise(BINS)]
-    labels += [f"above {BINS[-1]} %"]
-    counts = dict.fromkeys(labels, 0)
-    for change in changes:
-        counts[_label(change)] += 1
-    return [(label, count) for label, count in counts.items() if count]
+def _print(console: Console, found: Simulation) -> None:
+    _print_charges(console, found)
+    _print_customers(console, found)
+    _print_histogram(console, found)
+    for currency, total in found.totals.items():
+        amounts = total.amounts
+        console.print(
+            f"{currency.upper()}: billed {format_minor(amounts.billed, currency)}, would be "
+            f"{format_minor(amounts.simulated, currency)}, {_signed(amounts.difference, currency)} "
+            f"({percent_text(amounts)}); {total.less:,} pay less, {total.more:,} more, {total.same:,} the same.",
+            style="bold",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if not found.totals:
+        console.print("Nothing was billed in the period that the draft could be compared with.", style="bold")
+    _print_apart(console, "would be blocked under the draft, and not counted", found.of_state("blocked"))
+    _print_apart(console, "not billed yet, and not counted", found.of_state("not_billed"))
+    if any(each.usage_period != found.month for each in found.customers):
+        console.print(
+            f"Customers whose period starts on another day: the one that starts within {period_name(found.month)}."
+        )
+    if found.metered_again:
+        names = ", ".join(found.metered_again)
+        text = f"Metered again, since the draft has other meters than the rules in force: {names}."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _label(change: Change) -> str:
-    percent = change.percent
-    if not change.difference_minor:
-        return "no change"
-    if percent is None:
-        return "was nothing"
-    if percent < BINS[0]:
-        return f"below {BINS[0]} %"
-    for low, high in pairwise(BINS):
-        # 0 is told from what has gone up or down by less than a tenth of a percent by the difference's sign.
-        if percent < high or (percent == high == 0 and change.difference_minor < 0):
-            return f"{low} to {high} %"
-    return f"above {BINS[-1]} %"
+def _print_charges(console: Console, found: Simulation) -> None:
+    table = _table(f"{period_name(found.month)} under {found.version}, by charge", "charge", "of", "meter")
+    for key, amounts in found.charges.items():
+        what = key.charge or key.term
+        kind = "" if key.component == "usage" else key.component.replace("_", " ")
+        told = " ".join(
+            part for part in (what, f"({kind})" if kind else "", key.term if key.charge else "") if part
+        )
+        table.add_row(told, key.plan, key.meter, *_cells(amounts, key.currency))
+    console.print(table)
 
 
-def _table(title: str, name: str, changes: Iterable[Change]) -> Table:
+def _print_customers(console: Console, found: Simulation) -> None:
+    table = _table("By customer, the largest changes first", "customer", "period")
+    ordered = sorted(found.compared, key=lambda row: (-abs(row[2].difference), row[0].customer_id, row[1]))
+    for customer, currency, amounts in ordered:
+        period = period_name(customer.usage_period)
+        table.add_row(Text(customer.customer_id), period, *_cells(amounts, currency))
+    console.print(table)
+
+
+def _table(title: str, *names: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column(name, overflow="fold")
-    for column in ("billed", "simulated", "difference", "%"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for change in changes:
-        difference = change.difference_minor
-        colour = "red" if difference > 0 else "green" if difference < 0 else "dim"
-        table.add_row(
-            change.name,
-            format_minor(change.billed_minor, change.currency),
-            format_minor(change.simulated_minor, change.currency),
-            f"[{colour}]{'+' if difference > 0 else ''}{format_minor(difference, change.currency)}[/{colour}]",
-            "" if change.percent is None else f"{change.percent:+f}",
-        )
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for name in ("billed", "would be", "difference", "percent"):
+        table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _cells(amounts: Beside, currency: str) -> tuple[str, ...]:
+    return (
+        format_minor(amounts.billed, currency),
+        format_minor(amounts.simulated, currency),
+        _signed(amounts.difference, currency),
+        percent_text(amounts),
+    )
+
+
+def _signed(minor: int, currency: str) -> str:
+    return f"{'+' if minor > 0 else ''}{format_minor(minor, currency)}"
+
+
+def _print_histogram(console: Console, found: Simulation) -> None:
+    bins = bins_of([amounts for *_, amounts in found.compared])
+    most = max((each.customers for each in bins), default=0)
+    if not most:
+        return
+    grid = Table.grid(padding=(0, 1))
+    grid.title, grid.title_justify = "Customers by change in percent", "left"
+    grid.add_column(justify="right")
+    grid.add_column(justify="right")
+    grid.add_column(width=_BAR_WIDTH)
+    for each in bins:
+        bar = Bar(most, 0, each.customers, width=_BAR_WIDTH, color=each.colour) if each.customers else ""
+        grid.add_row(each.label, f"{each.customers:,}", bar)
+    console.print(grid)
+
+
+def _print_apart(console: Console, what: str, customers: Sequence[CustomerSimulation]) -> None:
+    if not customers:
+        return
+    console.print(f"{counted(len(customers), 'customer')} {what}:", style="yellow", highlight=False)
+    for customer in customers:
+        sums = ", ".join(format_minor(each.simulated, name) for name, each in customer.by_currency.items())
+        head = f"  {customer.customer_id}{f', would be {sums}' if sums else ''}: "
+        for reason in customer.reasons[:REASONS_SHOWN]:
+            console.print(f"{head}{reason}", markup=False, highlight=False, soft_wrap=True)
+        if (unlisted := len(customer.reasons) - REASONS_SHOWN) > 0:
+            console.print(f"  and {counted(unlisted, 'more reason')}; --json lists all", highlight=False)

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from billing_pipeline.audit.simulate import simulate
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.errors import SimulationError
 from billing_pipeline.invoicing.rating_stage import rate
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
@@ -174,42 +172,3 @@ def test_rated_again_it_is_the_same_to_the_byte(company: Company) -> None:
     before = {(each.table, each.key): each.content_hash for each in company.result.partitions}
     again = rate(company.pipeline.workshop, company.days)
     assert {(each.table, each.key): each.content_hash for each in again.partitions}.items() <= before.items()
-
-
-def test_a_draft_is_billed_beside_what_was_billed_and_nothing_is_kept(
-    company: Company, tmp_path: Path
-) -> None:
-    """3 cents a call: October as known now, against the sum of all that was booked for it."""
-    lake = company.pipeline.lake
-    before = [lake.snapshot(table) for table in lake_tables()]
-    found = simulate(company.pipeline.workshop, book(tmp_path, "v3", "2026-01-01", "0.03"), date(2026, 10, 1))
-    assert [
-        (each.customer_id, each.charge, each.billed_minor, each.simulated_minor) for each in found.amounts
-    ] == [
-        ("acme", "calls", 30_00, 45_00),
-        ("acme", "seat", 31_00, 31_00),
-        ("gap", "calls", 6_00, 8_00),
-        ("gap", "seat", 31_00, 31_00),
-        ("quiet", "seat", 10_00, 10_00),
-    ]
-    assert before == [lake.snapshot(table) for table in lake_tables()]
-
-
-def test_a_draft_whose_meter_counts_otherwise_is_refused(company: Company, tmp_path: Path) -> None:
-    """What it would have counted is in no rollup."""
-    draft = book(tmp_path, "v3", "2026-01-01", "0.03")
-    counting = RuleBook(
-        **{
-            **{name: getattr(draft, name) for name in ("version", "effective_from", "content_hash", "units")},
-            "meters": {"calls": type(draft.meters["calls"])("calls", "call", "count", ("tool",))},
-            "plans": draft.plans,
-        }
-    )
-    with pytest.raises(SimulationError, match="meter calls of the draft counts something else"):
-        simulate(company.pipeline.workshop, counting, date(2026, 10, 1))
-
-
-def lake_tables() -> list[Any]:
-    from billing_pipeline.schemas.tables import TABLES
-
-    return list(TABLES)
