@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -33,6 +34,7 @@ def read_field(text: str) -> tuple[Field, Price | None]:
 def read() -> Callable[[str], Price]:
     """Reads a price without faults."""
 
+    @cache
     def read(text: str) -> Price:
         field, price = read_field(text)
         field.raise_faults()

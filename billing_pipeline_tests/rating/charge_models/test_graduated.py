@@ -1,5 +1,6 @@
 """Graduated tiers: bounds are inclusive, fractions are split, any cut of the quantity sums to the whole."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.rating.charge_models.graduated import Graduated
-from billing_pipeline.rating.charge_models.price import Part, Priced, Segment
+from billing_pipeline.rating.charge_models.price import Part, Price, Priced, Segment
 from billing_pipeline.rating.charge_models.tiers import Tier
 from billing_pipeline.rating.charge_models.unit_price import UnitPrice
 from billing_pipeline.rating.money import sum_exact
@@ -130,3 +131,80 @@ def test_parts_add_up_to_the_amount_and_to_the_quantity(price: Graduated, quanti
             == answer.amount
         )
         assert sum_exact(part.quantity for part in answer.parts) == row.quantity
+
+
+CAPPED = """
+    model: graduated
+    tiers:
+      - {up_to: 10, unit_price: 5, flat_fee: 1, amount_cap: 30}
+      - {unit_price: 2, amount_cap: 7}
+"""
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount"),
+    [
+        ("5", "26"),
+        ("6", "31"),
+        ("6.5", "31"),
+        ("10", "31"),
+        ("11.5", "34"),
+        ("13.5", "38"),
+        ("1000000", "38"),
+    ],
+)
+def test_the_units_of_a_tier_cost_no_more_than_its_cap(
+    read: Callable[[str], Price], quantity: str, amount: str
+) -> None:
+    """Its fee comes on top, and the units above the cap are free."""
+    price = read(CAPPED)
+    assert isinstance(price, Graduated)
+    assert amounts(price, 0, quantity) == [Decimal(amount)]
+    assert sum_exact(amounts(price, 0, "5.5", str(Decimal(quantity) - Decimal("5.5")))) == Decimal(amount)
+
+
+def test_a_capped_tier_says_so(read: Callable[[str], Price]) -> None:
+    """On the invoice and in the terms."""
+    (answer,) = read(CAPPED).rate(Segment(Decimal(5), Decimal(8), [Row(Decimal(3))]))
+    assert isinstance(answer, Priced)
+    assert answer.parts == (Part("up to 10", Decimal(3), "5, at most 30", Decimal(0), Decimal(5)),)
+    assert read(CAPPED).describe() == "up to 10 at 5, at most 30 + 1, above 10 at 2, at most 7"
+
+
+def test_zero_usage_costs_the_first_fee_where_that_is_said(read: Callable[[str], Price]) -> None:
+    """Not otherwise, not where there is none, and once where usage cancels out."""
+    tiers = "[{up_to: 5, unit_price: 1, flat_fee: 7}, {unit_price: 2}]"
+    terms = f"{{model: graduated, charge_zero_usage: true, tiers: {tiers}}}"
+    part = Part("up to 5", Decimal(0), "1", Decimal(7), Decimal(7))
+    charged = read(terms)
+    assert isinstance(charged, Graduated)
+    assert charged.of_zero() == Priced(Decimal(7), (part,))
+    assert read(terms.replace("charge_zero_usage: true, ", "")).of_zero() is None
+    assert read(terms.replace(", flat_fee: 7", "")).of_zero() is None
+    assert amounts(charged, 0, "6", "-6") == [Decimal(14), Decimal(-7)]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "model: graduated\ncharge_zero_usage: true\ntier_by: [project]\ntiers: [{unit_price: 1}]",
+            (
+                "2: price.charge_zero_usage: stands beside `tier_by`, but without usage there is no pool to charge; "
+                "remove one of the two"
+            ),
+        ),
+        (
+            "model: graduated\ncharge_zero_usage: 1\ntiers: [{unit_price: 1}]",
+            "2: price.charge_zero_usage: unknown '1'; give one of true, false",
+        ),
+        (
+            "model: graduated\ntiers:\n  - {unit_price: 1, amount_cap: -3}",
+            "3: price.tiers[0].amount_cap: '-3' is no plain decimal number >= 0; write it like 0.25",
+        ),
+        ("model: graduated\ntiers: []", "2: price.tiers: has 0 items; give 1 to 100"),
+    ],
+)
+def test_faults_name_line_and_field(faults_of: Callable[[str], list[str]], text: str, fault: str) -> None:
+    """And say what to do."""
+    assert faults_of(text) == [fault]
