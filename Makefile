@@ -46,6 +46,7 @@ bench: setup ## Benchmarks, each beside its baseline
 	$(VENV)/bin/python benchmarks/late_usage.py --events 1000000
 	$(VENV)/bin/python benchmarks/dedup_history.py --case 35:200000
 	$(VENV)/bin/python benchmarks/backfill.py --days 30 --events 20000
+	$(VENV)/bin/python benchmarks/rating.py
 
 docs: setup ## Make the generated pages of docs/ anew
 	$(VENV)/bin/python -m billing_pipeline.schemas.document > docs/tables.md

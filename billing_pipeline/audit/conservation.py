@@ -6,8 +6,8 @@ from pathlib import Path
 
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop, scan
-from billing_pipeline.rating.agreement import agreement_of
 from billing_pipeline.rating.money import round_minor
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.schemas.table import Column, ColumnType
 from billing_pipeline.schemas.tables import (
     DUPLICATE_USAGE_EVENTS,

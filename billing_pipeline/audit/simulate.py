@@ -23,10 +23,10 @@ from billing_pipeline.errors import SimulationRefusedError, UnknownCustomerError
 from billing_pipeline.lake.overlay import OverlaidLake
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop
-from billing_pipeline.rating.agreement import agreement_of
 from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.periods import period_end, period_name, period_start
 from billing_pipeline.rating.rate import rate_period
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.rating.rule_book import RuleBook, RuleBooks
 
 _ALWAYS = datetime(1, 1, 1, tzinfo=UTC)

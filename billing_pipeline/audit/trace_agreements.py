@@ -14,11 +14,12 @@ from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop
 from billing_pipeline.rating.adjustments import UsagePeriod
-from billing_pipeline.rating.agreement import Agreement, agreement_of
+from billing_pipeline.rating.agreement import Agreement
 from billing_pipeline.rating.charge_models.price import dimension_values
 from billing_pipeline.rating.folding import without
 from billing_pipeline.rating.holdings import Holding, Holdings, Rules
 from billing_pipeline.rating.periods import period_start
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.rating.takers import Taken, Taker, taken
 
 PeriodKey = tuple[str, date, date]

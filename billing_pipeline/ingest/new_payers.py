@@ -7,7 +7,7 @@ import msgspec
 from billing_pipeline.contract.instants import datetime_of
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.registry import Registry, RegistryChange
-from billing_pipeline.rating.agreement import agreement_of
+from billing_pipeline.rating.registered_agreement import agreement_of
 
 
 class _Payer(msgspec.Struct):

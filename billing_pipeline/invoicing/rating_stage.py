@@ -42,9 +42,10 @@ from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
-from billing_pipeline.rating.agreement import Agreement, agreement_of
+from billing_pipeline.rating.agreement import Agreement
 from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.periods import period_start
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey
 from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,

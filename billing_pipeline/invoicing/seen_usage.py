@@ -8,8 +8,8 @@ from typing import Any
 
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop, scan
-from billing_pipeline.rating.agreement import agreement_of
 from billing_pipeline.rating.book_gaps.seen_usage import SeenUsage
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.schemas.tables import USAGE_ROLLUPS
 
 DAYS = 62

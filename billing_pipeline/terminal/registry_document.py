@@ -6,8 +6,9 @@ from typing import Any
 
 from billing_pipeline.contract.registry import Customer, Registry, RegistryChange
 from billing_pipeline.errors import UnknownCustomerError
-from billing_pipeline.rating.agreement import Agreement, CreditGrant, Override, agreement_of, midnight
+from billing_pipeline.rating.agreement import Agreement, CreditGrant, Override, midnight
 from billing_pipeline.rating.money import plain
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.terminal.registry_text import change_text
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from billing_pipeline.contract.registry import Registry, RegistryChange, change_id, change_of, control_record
-from billing_pipeline.rating.agreement import agreement_of
+from billing_pipeline.rating.registered_agreement import agreement_of
 
 CHANGES = [
     RegistryChange("customer", "acme", "register", date(2026, 1, 1), {"name": "Acme", "anchor_day": 15}),

@@ -16,7 +16,7 @@ from billing_pipeline.ingest.import_summary import ImportSummary
 from billing_pipeline.ingest.importing import import_records
 from billing_pipeline.ingest.receipt_times import ReceiptTimes
 from billing_pipeline.ingest.sources.source_record import SourceRecord
-from billing_pipeline.rating.agreement import agreement_of
+from billing_pipeline.rating.registered_agreement import agreement_of
 
 DAY = 86_400 * 1_000_000
 

@@ -16,7 +16,7 @@ from billing_pipeline.ingest.registry_changes import Entry, apply_file, rerate
 from billing_pipeline.ingest.registry_log import registry_now
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.pipeline import Pipeline
-from billing_pipeline.rating.agreement import agreement_of
+from billing_pipeline.rating.registered_agreement import agreement_of
 
 NOW = instant_us("2040-02-10T12:00:00Z") or 0
 FILE = """\

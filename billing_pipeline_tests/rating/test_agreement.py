@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing_pipeline.contract.registry import Registry, RegistryChange
-from billing_pipeline.rating.agreement import Agreement, Assignment, agreement_of
+from billing_pipeline.rating.agreement import Agreement, Assignment
+from billing_pipeline.rating.registered_agreement import agreement_of
 
 OCTOBER = date(2026, 10, 1), date(2026, 10, 31)
 OCTOBER_SECONDS = 31 * 86_400

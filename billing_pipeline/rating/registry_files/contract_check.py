@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from billing_pipeline.contract.registry import Registry, RegistryChange
-from billing_pipeline.rating.agreement import ONE_DAY, Agreement, agreement_of, midnight
+from billing_pipeline.rating.agreement import ONE_DAY, Agreement, midnight
 from billing_pipeline.rating.document import Field
 from billing_pipeline.rating.periods import next_period, period_start
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.rating.registry_files.entry import RegistryEntry
 from billing_pipeline.rating.rule_book import RuleBook, RuleBooks
 

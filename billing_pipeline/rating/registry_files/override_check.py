@@ -6,7 +6,8 @@ from datetime import date
 
 from billing_pipeline.contract.registry import Registry, RegistryChange
 from billing_pipeline.errors import DocumentFault
-from billing_pipeline.rating.agreement import Agreement, agreement_of
+from billing_pipeline.rating.agreement import Agreement
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.rating.registry_files.contract_check import books_between
 from billing_pipeline.rating.registry_files.entry import RegistryEntry
 from billing_pipeline.rating.registry_files.override_terms import Target, read_override

@@ -8,8 +8,8 @@ import pytest
 
 from billing_pipeline.contract.registry import Registry, RegistryChange
 from billing_pipeline.errors import DocumentError
-from billing_pipeline.rating.agreement import agreement_of
 from billing_pipeline.rating.document_file import read_document
+from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.rating.registry_files.customers import read_entries
 
 PROJECT_SEED = Path(__file__).resolve().parents[3] / "data" / "registry.yaml"
