@@ -18,6 +18,7 @@ from billing_pipeline.rating.document import Field
 from billing_pipeline.rating.money import EXACT
 
 _ZERO = Decimal()
+_ADD, _SUBTRACT, _FMA = EXACT.add, EXACT.subtract, EXACT.fma  # bound once: this is the inner loop of rating
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Graduated(Price):
 
     def rate(self, segment: Segment) -> Sequence[Priced | NoPrice]:
         """F(position after the row) - F(position before it), where F(q) prices the first q units."""
-        return with_zero_usage(along(segment, partial(price_between, self.tiers)), segment, self.of_zero())
+        answers = along(segment, partial(price_between, self.tiers))
+        return with_zero_usage(answers, segment, self.of_zero()) if self.charge_zero_usage else answers
 
     def of_zero(self) -> Priced | None:
         """The first tier's fee, where that is wanted."""
@@ -47,8 +49,8 @@ class Graduated(Price):
 
 def price_between(tiers: Sequence[ChargedTier], before: Decimal, after: Decimal) -> Priced:
     """The sum over the tiers of what lies in them, with the fees of those that are entered."""
-    total = _ZERO
     parts: list[Part] = []
+    total: Decimal | None = None
     for tier in tiers:
         above, up_to = tier.above, tier.up_to
         if after <= above:
@@ -58,16 +60,16 @@ def price_between(tiers: Sequence[ChargedTier], before: Decimal, after: Decimal)
         end = after if up_to is None or after < up_to else up_to
         entered = before <= above
         start = above if entered else before
-        quantity = EXACT.subtract(end, start)
+        quantity = _SUBTRACT(end, start) if start else end
         fee = tier.flat_fee if entered else _ZERO
-        if tier.amount_cap is None:
-            amount = EXACT.fma(quantity, tier.each, fee)
+        cap = tier.amount_cap
+        if cap is None:
+            amount = _FMA(quantity, tier.each, fee)
         else:
-            usage = EXACT.subtract(_capped(tier, tier.amount_cap, end), _capped(tier, tier.amount_cap, start))
-            amount = EXACT.add(usage, fee)
+            amount = _ADD(_SUBTRACT(_capped(tier, cap, end), _capped(tier, cap, start)), fee)
         parts.append(Part(tier.text, quantity, tier.price_text, fee, amount))
-        total = EXACT.add(total, amount)
-    return Priced(total, tuple(parts))
+        total = amount if total is None else _ADD(total, amount)
+    return Priced(_ZERO if total is None else total, tuple(parts))
 
 
 def zero_of_tiers(tiers: Sequence[ChargedTier], *, is_charged: bool) -> Priced | None:
@@ -77,7 +79,7 @@ def zero_of_tiers(tiers: Sequence[ChargedTier], *, is_charged: bool) -> Priced |
 
 
 def _capped(tier: ChargedTier, amount_cap: Decimal, position: Decimal) -> Decimal:
-    return min(amount_cap, EXACT.multiply(EXACT.subtract(position, tier.above), tier.each))
+    return min(amount_cap, EXACT.multiply(_SUBTRACT(position, tier.above), tier.each))
 
 
 def read(field: Field, around: Surroundings) -> Graduated:

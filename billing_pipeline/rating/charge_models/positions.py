@@ -6,6 +6,7 @@ from decimal import Decimal
 from billing_pipeline.rating.charge_models.price import Part, Priced, Segment
 from billing_pipeline.rating.money import EXACT, negated
 
+_ADD = EXACT.add  # bound once: this is the inner loop of rating
 Between = Callable[[Decimal, Decimal], Priced]
 """F(after) - F(before) for after >= before, where F(q) is what the first q units cost."""
 
