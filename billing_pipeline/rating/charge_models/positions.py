@@ -7,6 +7,7 @@ from billing_pipeline.rating.charge_models.price import Part, Priced, Segment
 from billing_pipeline.rating.money import EXACT, negated
 
 _ADD = EXACT.add  # bound once: this is the inner loop of rating
+
 Between = Callable[[Decimal, Decimal], Priced]
 """F(after) - F(before) for after >= before, where F(q) is what the first q units cost."""
 
@@ -16,7 +17,7 @@ def along(segment: Segment, between: Between) -> list[Priced]:
     answers: list[Priced] = []
     position = segment.before
     for row in segment.rows:
-        after = EXACT.add(position, row.quantity)
+        after = _ADD(position, row.quantity)
         answers.append(
             between(position, after) if after >= position else given_back(between(after, position))
         )
