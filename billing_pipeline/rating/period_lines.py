@@ -11,7 +11,14 @@ from typing import Literal, NamedTuple
 
 from billing_pipeline.rating.agreement import Stretch
 from billing_pipeline.rating.charge_models.price import Part, Priced
-from billing_pipeline.rating.charges import Component, LineKey, RatedCharge, Unpriced, UnpricedReason
+from billing_pipeline.rating.charges import (
+    TRIAL,
+    Component,
+    LineKey,
+    RatedCharge,
+    Unpriced,
+    UnpricedReason,
+)
 from billing_pipeline.rating.money import (
     EXACT,
     format_minor,
@@ -86,7 +93,7 @@ class _PlanLines:
         """Flat fees, and what charges without any usage cost."""
         if not self._stretch.share:
             return []
-        used = {line.charge.key.charge for line in lines}
+        used = {line.charge.key.charge for line in lines if line.charge.key.term != TRIAL}
         due = [fee for fee in self._plan.flat_fees if phase == "final" or fee.pay == "in_advance"]
         made = [self._flat_fee(fee) for fee in due]
         for charge in self._plan.charges if phase == "final" else ():
