@@ -90,7 +90,7 @@ ROWS = st.lists(
     ),
     max_size=14,
 )
-LAWS = settings(max_examples=40, deadline=None)
+LAWS = settings(max_examples=25, deadline=None)
 
 
 def book_runs(

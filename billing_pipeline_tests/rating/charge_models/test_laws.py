@@ -49,7 +49,7 @@ ROWS = st.lists(
 )
 SHARE = st.sampled_from([Fraction(1), Fraction(10, 31), Fraction(0)])
 every_price = pytest.mark.parametrize("terms", PRICES)
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=8, deadline=None)
 Read = Callable[[str], Price]
 
 
