@@ -74,7 +74,7 @@ def _draw(axes: Axes, sheet: ModelSheet, curve: Curve, colour: str) -> None:
         if len(curve.bounds) <= _BOUNDS_LABELLED_MOST:
             across = axes.get_xaxis_transform()
             axes.text(float(bound), 1.01, f"{bound:,f}", transform=across, ha="center", fontsize=8.5)
-    end_before: float | None = None
+    end_before = _point(sheet, curve, Decimal())[1]
     for (start, start_amount), (end, end_amount) in pieces(sheet, curve):
         axes.plot(
             [start, end],
@@ -85,10 +85,19 @@ def _draw(axes: Axes, sheet: ModelSheet, curve: Curve, colour: str) -> None:
             label=label,
         )
         label = "_"
-        if end_before is not None and abs(end_before - start_amount) > _JUMP_LEAST:
+        if abs(end_before - start_amount) > _JUMP_LEAST:
             axes.plot([start, start], [end_before, start_amount], color=colour, linewidth=0.8, linestyle=":")
             axes.plot(start, end_before, "o", color=colour, markersize=4.5, clip_on=False, zorder=3)
-            axes.plot(start, start_amount, "o", color=colour, markersize=4.5, fillstyle="none", zorder=3)
+            axes.plot(
+                start,
+                start_amount,
+                "o",
+                color=colour,
+                markersize=4.5,
+                fillstyle="none",
+                clip_on=False,
+                zorder=3,
+            )
         end_before = end_amount
 
 
