@@ -74,7 +74,6 @@ def _draw(axes: Axes, sheet: ModelSheet, curve: Curve, colour: str) -> None:
         if len(curve.bounds) <= _BOUNDS_LABELLED_MOST:
             across = axes.get_xaxis_transform()
             axes.text(float(bound), 1.01, f"{bound:,f}", transform=across, ha="center", fontsize=8.5)
-    end_before: float | None = None
     for (start, start_amount), (end, end_amount) in pieces(sheet, curve):
         axes.plot(
             [start, end],
@@ -85,11 +84,19 @@ def _draw(axes: Axes, sheet: ModelSheet, curve: Curve, colour: str) -> None:
             label=label,
         )
         label = "_"
-        if end_before is not None and abs(end_before - start_amount) > _JUMP_LEAST:
-            axes.plot([start, start], [end_before, start_amount], color=colour, linewidth=0.8, linestyle=":")
-            axes.plot(start, end_before, "o", color=colour, markersize=4.5, clip_on=False, zorder=3)
-            axes.plot(start, start_amount, "o", color=colour, markersize=4.5, fillstyle="none", zorder=3)
-        end_before = end_amount
+    for at, before, after in jumps(sheet, curve):
+        axes.plot([at, at], [before, after], color=colour, linewidth=0.8, linestyle=":")
+        for amount, fill in ((before, "full"), (after, "none")):
+            axes.plot(at, amount, "o", color=colour, markersize=4.5, fillstyle=fill, clip_on=False, zorder=3)
+
+
+def jumps(sheet: ModelSheet, curve: Curve) -> Iterator[tuple[float, float, float]]:
+    """Where a line jumps, from which amount to which; at 0 from what no usage costs."""
+    before = None if sheet.event_dimension else _point(sheet, curve, Decimal())[1]
+    for (start, start_amount), (_, end_amount) in pieces(sheet, curve):
+        if before is not None and abs(before - start_amount) > _JUMP_LEAST:
+            yield start, before, start_amount
+        before = end_amount
 
 
 def pieces(sheet: ModelSheet, curve: Curve) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:

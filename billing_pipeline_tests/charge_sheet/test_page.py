@@ -8,7 +8,7 @@ import pytest
 
 from billing_pipeline.charge_sheet.models import ModelSheet, model_sheets
 from billing_pipeline.charge_sheet.page import PAGE, PLOTS, sheet_document
-from billing_pipeline.charge_sheet.plots import figure_of, pieces, svg_of
+from billing_pipeline.charge_sheet.plots import figure_of, jumps, pieces, svg_of
 from billing_pipeline.rating.charge_models.by_name import CHARGE_MODELS
 from billing_pipeline_tests.rating.worked_example import differences
 
@@ -54,6 +54,17 @@ def test_steps_are_drawn_as_steps(model: str) -> None:
     drawn = list(pieces(sheet, curve))
     assert all(start[1] == end[1] for start, end in drawn)
     assert [end[0] for _, end in drawn] == [*map(float, curve.bounds), float(sheet.to)]
+
+
+def test_jumps_are_marked_also_from_what_no_usage_costs() -> None:
+    """Nothing costs nothing, the first seat its whole step; one event's amount of 0 is not no usage."""
+    (curve,) = of("capacity").curves
+    assert list(jumps(of("capacity"), curve)) == [
+        (pytest.approx(at, abs=1e-5), before, after)
+        for at, before, after in ((0, 0, 50), (10, 50, 200), (50, 200, 300), (100, 300, 400))
+    ]
+    (curve,) = of("percentage").curves
+    assert not list(jumps(of("percentage"), curve))
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=NAMES)

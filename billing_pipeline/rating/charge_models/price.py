@@ -47,7 +47,7 @@ class Segment(NamedTuple):
     is_last: bool = True
     """No later version prices anything of the pool; what is charged once for a pool is charged here."""
     share: Fraction = Fraction(1)
-    """The share of the usage period in which the plan is in force, 0 to 1."""
+    """The share of the usage period in which the plan is in force, 0 to 1; of an add-on times how many are held."""
     opening: "Price | None" = None
     """The charge's price by the version at the period's start; None: this one is it."""
     held: int = 1
@@ -94,7 +94,7 @@ class Price(Protocol):
 
     @property
     def has_period_terms(self) -> bool:
-        """Whether `share` and `opening` of a segment matter."""
+        """Whether `share`, `opening` and `held` of a segment matter; they are only looked up where they do."""
         return False
 
     def of_zero(self) -> Priced | None:

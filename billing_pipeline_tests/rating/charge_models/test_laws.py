@@ -21,6 +21,7 @@ PRICES = (
     f"{{model: graduated, charge_zero_usage: true, {TIERS}}}",
     f"{{model: volume, {TIERS}}}",
     f"{{model: volume, charge_zero_usage: true, {TIERS}}}",
+    "{model: volume, tiers: [{up_to: 10, unit_price: 1}, {unit_price: 2, flat_fee: 3}]}",
     "{model: package, size: 2.5, unit_price: 3, free_units: 4}",
     "{model: included, included: 10, unit_price: 0.3}",
     "{model: capacity, tiers: [{up_to: 5, amount: 10}, {up_to: 20, amount: 30}, {amount: 50}]}",
@@ -31,8 +32,30 @@ PRICES = (
     "{model: dynamic, price_dimension: unit_cost, per: 1000, markup_percent: 12.345678901}",
 )
 DIMENSIONS = tuple(f'{{"paid":"{paid}","unit_cost":"{paid}"}}' for paid in ("0", "1.5", "12.50", "40"))
-FALLING = "volume"
+FALLING = ("volume", TIERS)
 """Reaching a cheaper tier makes all units cheaper."""
+BY_DIMENSION = ("unit_cost", "amount_dimension")
+"""What comes and what goes back may carry different prices."""
+_MOST, _LEAST, _PRICE, _PERCENT = (
+    f"{'9' * 29}.{'9' * 9}",
+    "0.000000001",
+    f"{'9' * 12}.{'9' * 15}",
+    "9999.999999999",
+)
+LARGEST = (
+    f"{{model: per_unit, unit_price: {_PRICE}}}",
+    f"{{model: graduated, tiers: [{{up_to: {_LEAST}, unit_price: {_PRICE}}}, {{unit_price: {_PRICE}, flat_fee: 1}}]}}",
+    f"{{model: volume, tiers: [{{up_to: {_LEAST}, unit_price: 0}}, {{unit_price: {_PRICE}, flat_fee: {_PRICE}}}]}}",
+    f"{{model: package, size: {_LEAST}, unit_price: {_PRICE}, free_units: {_LEAST}}}",
+    f"{{model: package, size: {_MOST}, unit_price: {_PRICE}}}",
+    f"{{model: included, included: {_LEAST}, unit_price: {_PRICE}}}",
+    f"{{model: capacity, tiers: [{{up_to: {_MOST}, amount: {_PRICE}}}, {{amount: {_PRICE}}}]}}",
+    f"{{model: percentage, percent: {_PERCENT}, fixed_fee: {_PRICE}, free_amount: {_LEAST}}}",
+    f"{{model: percentage, percent: {_PERCENT}, fixed_fee: {_PRICE}, amount_dimension: paid}}",
+    f"{{model: graduated_percentage, tiers: [{{up_to: {_LEAST}, percent: 0}}, {{percent: {_PERCENT}, flat_fee: 1}}]}}",
+    f"{{model: dynamic, price_dimension: unit_cost, markup_percent: {_PERCENT}}}",
+)
+"""Terms with as many digits as they may have."""
 
 
 class Row(NamedTuple):
@@ -44,9 +67,22 @@ class Row(NamedTuple):
 QUANTITY = st.decimals(min_value=0, max_value=30, places=1) | st.decimals(
     min_value=0, max_value=10**12, places=9
 )
-ROWS = st.lists(
-    st.builds(Row, QUANTITY, st.integers(0, 5), st.sampled_from(DIMENSIONS)), min_size=1, max_size=5
-)
+ROW = st.builds(Row, QUANTITY, st.integers(0, 5), st.sampled_from(DIMENSIONS))
+ROWS = st.lists(ROW, min_size=1, max_size=5)
+
+
+def moves(rows: Sequence[tuple[Row, bool]]) -> list[Row]:
+    """Rows of which some go back, together never below nothing."""
+    found: list[Row] = []
+    for row, is_back in rows:
+        quantity = sum_exact(each.quantity for each in found)
+        events = sum(each.event_count for each in found)
+        less = EXACT.minus(min(row.quantity, quantity)), -min(row.event_count, events), row.dimensions
+        found.append(Row(*less) if is_back else row)
+    return found
+
+
+MOVES = st.lists(st.tuples(ROW, st.booleans()), min_size=1, max_size=5).map(moves)
 SHARE = st.sampled_from([Fraction(1), Fraction(10, 31), Fraction(0)])
 every_price = pytest.mark.parametrize("terms", PRICES)
 few = settings(max_examples=8, deadline=None)
@@ -78,7 +114,7 @@ def test_every_charge_model_is_held_to_the_laws() -> None:
 
 @every_price
 @few
-@given(rows=ROWS, share=SHARE)
+@given(rows=MOVES, share=SHARE)
 def test_parts_add_up_to_the_amount(read: Read, terms: str, rows: list[Row], share: Fraction) -> None:
     """To the last digit, ratios too."""
     for answer in answers(read(terms), rows, share):
@@ -113,16 +149,16 @@ def test_the_order_within_a_pool_changes_nothing_in_the_total(
 
 @every_price
 @few
-@given(rows=ROWS, share=SHARE, data=st.data())
+@given(rows=MOVES, share=SHARE, data=st.data())
 def test_cutting_a_pool_into_two_segments_changes_nothing(
     read: Read, terms: str, rows: list[Row], share: Fraction, data: st.DataObject
 ) -> None:
-    """F(end) - F(cut) and F(cut) - F(0) are F(end) - F(0), row by row."""
+    """F(end) - F(cut) and F(cut) - F(0) are F(end) - F(0), row by row, up and back."""
     cut = data.draw(st.integers(0, len(rows) - 1))
     assert answers(read(terms), rows, share, cut) == answers(read(terms), rows, share)
 
 
-@pytest.mark.parametrize("terms", [terms for terms in PRICES if FALLING not in terms])
+@pytest.mark.parametrize("terms", [terms for terms in PRICES if not all(each in terms for each in FALLING)])
 @few
 @given(rows=ROWS, share=SHARE)
 def test_more_usage_never_costs_less(read: Read, terms: str, rows: list[Row], share: Fraction) -> None:
@@ -142,3 +178,26 @@ def test_usage_that_is_taken_back_costs_what_no_usage_costs(
     back = [Row(EXACT.minus(row.quantity), -row.event_count, row.dimensions) for row in rows]
     zero = read(terms).of_zero()
     assert total_of(read(terms), [*rows, *back], share) == (Fraction(zero.amount) if zero else 0)
+
+
+@pytest.mark.parametrize(
+    "terms", [terms for terms in PRICES if not any(each in terms for each in BY_DIMENSION)]
+)
+@few
+@given(rows=MOVES, share=SHARE)
+def test_usage_that_comes_and_goes_never_costs_less_than_nothing(
+    read: Read, terms: str, rows: list[Row], share: Fraction
+) -> None:
+    """What goes back gives back no more than it had cost."""
+    assert total_of(read(terms), rows, share) >= 0
+
+
+@pytest.mark.parametrize("terms", LARGEST)
+@pytest.mark.parametrize("share", [Fraction(1), Fraction(10, 31)])
+def test_no_digit_is_lost_at_the_largest_and_the_smallest(read: Read, terms: str, share: Fraction) -> None:
+    """There and back again, with the most digits that terms, quantities and dimensions have."""
+    carried = f'{{"paid":"{_MOST}","unit_cost":"{_PRICE}"}}'
+    rows = [Row(Decimal(text), 999_999_999, carried) for text in (_LEAST, _MOST)]
+    back = [Row(EXACT.minus(row.quantity), -row.event_count, row.dimensions) for row in rows]
+    assert total_of(read(terms), rows, share) > 0
+    assert total_of(read(terms), [*rows, *back], share) == 0
