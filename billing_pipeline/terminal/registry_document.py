@@ -6,7 +6,8 @@ from typing import Any
 
 from billing_pipeline.contract.registry import Customer, Registry, RegistryChange
 from billing_pipeline.errors import UnknownCustomerError
-from billing_pipeline.rating.agreement import Agreement, CreditGrant, Override, midnight
+from billing_pipeline.rating.agreement import Agreement, CreditGrant, Override
+from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.money import plain
 from billing_pipeline.rating.registered_agreement import agreement_of
 from billing_pipeline.rating.rule_book import RuleBooks
@@ -77,10 +78,7 @@ def _plan(agreement: Agreement, books: RuleBooks, day: date) -> Document | None:
     assignment = agreement.assignment_on(day)
     if assignment is None or not assignment.name:
         return None
-    first = agreement.first_day_of(assignment.name) or day
-    book = books.in_force(midnight(first))
-    plan = book.plans.get(assignment.name) if book else None
-    free_until = agreement.trial_until(assignment.name, plan.trial_days if plan else 0)
+    free_until = Rules(books).trial_until(agreement, assignment.name)
     return {
         "plan": assignment.name,
         "since": assignment.start.isoformat(),
