@@ -1,13 +1,14 @@
 """The queue's SQLite file: its table, a row per batch with a checksum, and how it may be opened.
 
 SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections write or checkpoint at once. So one
-connection writes and checkpoints, guarded by a lock file, and every other one is opened so that it can do
-neither.
+connection writes and checkpoints, guarded by a lock file that writers take in turns, and every other one is
+opened so that it can do neither.
 """
 
+import os
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,19 +76,36 @@ class LogEnd:
         return max(self.last_received_at or 0, self.advanced_to or 0)
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
+Connect = Callable[..., sqlite3.Connection]
+"""Opens a database as `sqlite3.connect` does; a test of power loss puts a file system of its own beneath."""
+
+
+def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Connection:
     """The one writing connection. The caller holds the lock file. Makes the file where there is none.
 
+    What an earlier writer left in the WAL is moved into the file before anything builds on it. After a failed
+    fsync the operating system takes what it could not write for written; a batch appended behind such a gap
+    would be lost with it, though its own fsync succeeded.
+
     Raises:
-        QueueError: the file is of another version, or its disk cannot share memory.
+        QueueError: the file is of another version, its disk cannot share memory, or somebody reads it all the time.
+        sqlite3.Error: it cannot be opened or written.
     """
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    _make_folder(path.parent)
+    connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _set_wal(connection, path)
-        connection.execute("PRAGMA synchronous = FULL")
         # macOS acknowledges a plain fsync before the disk has the bytes; elsewhere these change nothing.
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        _set_wal(connection, path)
+        # The writer checkpoints by itself: SQLite would do it within the commit and hide its I/O errors.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise QueueError(
+                f"{path} cannot be opened for writing: another program has kept it open for reading for "
+                f"{BUSY_SECONDS:g} s; end its transaction"
+            )
         if not _is_made(connection, path):
             connection.executescript(_SCHEMA)
     except BaseException:
@@ -97,7 +115,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def reader(path: Path) -> Iterator[sqlite3.Connection | None]:
+def reader(path: Path, connect: Connect = sqlite3.connect) -> Iterator[sqlite3.Connection | None]:
     """One consistent view of the file for reading; None while there is no queue yet.
 
     `mode=ro` besides `query_only`: the last connection to close a WAL database would else checkpoint it.
@@ -109,7 +127,7 @@ def reader(path: Path) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -197,6 +215,20 @@ def _checked(path: Path, values: tuple[int, int, str, int | None, int, int, int,
     if type(body) is not bytes or row.crc32 != crc32:
         raise QueueCorruptError(str(path), first_offset)
     return row
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder so that it is there after a loss of power: its name is durable once its parent is synced."""
+    if folder.exists():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    if os.name == "posix":
+        descriptor = os.open(folder.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _set_wal(connection: sqlite3.Connection, path: Path) -> None:
