@@ -9,7 +9,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,6 @@ def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Co
         QueueError: the file is of another version, its disk cannot share memory, or somebody reads it all the time.
         sqlite3.Error: it cannot be opened or written.
     """
-    _make_folder(path.parent)
     connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         # macOS acknowledges a plain fsync before the disk has the bytes; elsewhere these change nothing.
@@ -101,13 +100,10 @@ def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Co
         _set_wal(connection, path)
         # The writer checkpoints by itself: SQLite would do it within the commit and hide its I/O errors.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise QueueError(
-                f"{path} cannot be opened for writing: another program has kept it open for reading for "
-                f"{BUSY_SECONDS:g} s; end its transaction"
-            )
+        _empty_wal(connection, path)
         if not _is_made(connection, path):
             connection.executescript(_SCHEMA)
+            _sync_folders(path)
     except BaseException:
         connection.close()
         raise
@@ -217,24 +213,32 @@ def _checked(path: Path, values: tuple[int, int, str, int | None, int, int, int,
     return row
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder so that it is there after a loss of power: its name is durable once its parent is synced."""
-    if folder.exists():
+def _sync_folders(path: Path) -> None:
+    """Make the names of a new file's folders durable: a file that is synced is lost with a folder that is not."""
+    if os.name != "posix":
         return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    if os.name == "posix":
-        descriptor = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    for folder in path.absolute().parents:
+        with suppress(PermissionError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _set_wal(connection: sqlite3.Connection, path: Path) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise QueueError(f"{path} cannot be kept in WAL mode ({mode}); put it on a local disk")
+
+
+def _empty_wal(connection: sqlite3.Connection, path: Path) -> None:
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        raise QueueError(
+            f"{path} cannot be opened for writing: another program has kept a transaction open for reading it "
+            f"for {BUSY_SECONDS:g} s; end that program"
+        )
 
 
 def _advance_crc32(advanced_to: int) -> int:

@@ -12,12 +12,13 @@ from typing import Self
 import msgspec
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.errors import QueueCorruptError, QueueError
+from billing_pipeline.errors import QueueCorruptError, QueueError, QueueFailedError
 from billing_pipeline.ingest.consumers import Consumers
 from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Batch, QueueStatus
 from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
 from billing_pipeline.ingest.queue_file import LogEnd, batches_from, log_end, reader
-from billing_pipeline.ingest.queue_writer import Advance, Append, QueueWriter
+from billing_pipeline.ingest.queue_writer import QueueWriter
+from billing_pipeline.ingest.write_buffer import Advance, Append
 
 MAX_READ_BYTES = 256 * 1024 * 1024
 """Bodies returned by one read, so that a reader's memory is bounded; the rest comes with the next read."""
@@ -31,16 +32,19 @@ _ENCODER = msgspec.json.Encoder()
 class SqliteQueue:
     """A `Queue` in `path`, with the groups' offsets in `consumers.sqlite` beside it.
 
-    Reading takes no lock and never writes the file. The first `append` or `advance` takes the writer's lock
-    file (`<path>.lock`) and keeps it until `close`; the next `append` after `close` opens the writer anew.
-    Use it as a context manager, or close it. All methods may be called from many threads at once.
+    Reading takes no lock and never writes the file. Writers, of this process or others, take turns: the first
+    `append` or `advance` takes the lock file (`<path>.lock`) and keeps it until another writer wants it, or until
+    `close`; the next `append` after `close` opens the writer anew. Use it as a context manager, or close it. All
+    methods may be called from many threads at once.
 
     Args:
         path: the queue file; folders are made as needed.
         wall_clock: UTC µs.
         steady_clock: µs of a clock that nobody sets; against it a jump of the wall clock is found.
-        lock_timeout_seconds: how long the first append waits for another writer to end.
+        lock_timeout_seconds: how long an append waits for its turn while another writer has the file.
         buffer_timeout_seconds: how long an append waits for room while the disk is behind.
+        on_failure: called once, by a thread of the queue's, when what the disk holds has become unknown and nothing
+            more will be written: the process should end with an error.
     """
 
     def __init__(
@@ -51,12 +55,14 @@ class SqliteQueue:
         steady_clock: Callable[[], int] = steady_clock_us,
         lock_timeout_seconds: float = 10.0,
         buffer_timeout_seconds: float = 30.0,
+        on_failure: Callable[[QueueFailedError], None] | None = None,
     ) -> None:
         self.path = path
         self._wall_clock = wall_clock
         self._steady_clock = steady_clock
         self._lock_timeout_seconds = lock_timeout_seconds
         self._buffer_timeout_seconds = buffer_timeout_seconds
+        self._on_failure = on_failure
         self._consumers = Consumers(path.with_name("consumers.sqlite"))
         self._writer: QueueWriter | None = None
         self._opening = threading.Lock()
@@ -70,11 +76,12 @@ class SqliteQueue:
         self.close()
 
     def close(self) -> None:
-        """Finish what was handed in and release the writer's lock."""
+        """Finish what was handed in and release the writer's lock. A writer that has failed stays so."""
         with self._opening:
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.close()
+            if self._writer is not None:
+                self._writer.close()
+                if self._writer.failure is None:
+                    self._writer = None
 
     def append(
         self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None
@@ -92,11 +99,11 @@ class SqliteQueue:
                 f"an append of {len(body)} bytes; send at most {MAX_BATCH_BYTES} bytes at a time"
             )
         request = Append(producer, len(records), body, received_at)
-        return self._open_writer().submit(request).result()
+        return self._open_writer().submit(request, self._buffer_timeout_seconds).result()
 
     def advance(self, to_us: int) -> None:
         """Move the clock on. See `Queue.advance`."""
-        self._open_writer().submit(Advance(to_us)).result()
+        self._open_writer().submit(Advance(to_us), self._buffer_timeout_seconds).result()
 
     def read(self, group: str, max_batches: int) -> list[Batch]:
         """Batches from the group's committed offset on. See `Queue.read`."""
@@ -147,7 +154,7 @@ class SqliteQueue:
                     wall_clock=self._wall_clock,
                     steady_clock=self._steady_clock,
                     lock_timeout_seconds=self._lock_timeout_seconds,
-                    buffer_timeout_seconds=self._buffer_timeout_seconds,
+                    on_failure=self._on_failure,
                 )
             return self._writer
 

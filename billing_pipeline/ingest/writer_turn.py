@@ -51,6 +51,9 @@ class WriterTurn:
             self._wanted.acquire(timeout=0)
         except Timeout:
             return True
+        except OSError:
+            # No file can be opened just now, say because too many are: that is no reason to end the turn.
+            return False
         self._wanted.release()
         return False
 
