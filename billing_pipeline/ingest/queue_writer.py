@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from billing_pipeline.errors import ClockError, QueueError, QueueFailedError
-from billing_pipeline.ingest.queue import Batch
+from billing_pipeline.ingest.queue import Batch, times_bytes
 from billing_pipeline.ingest.queue_clock import QueueClock
 from billing_pipeline.ingest.queue_failure import leaves_disk_unknown
 from billing_pipeline.ingest.queue_file import (
@@ -205,7 +205,8 @@ class QueueWriter:
         else:
             self._clock.accept(request.received_at)
             first = request.received_at[0]
-            batch = Batch(first_offset, request.count, request.producer, None, request.body)
+            times = times_bytes(request.received_at)
+            batch = Batch(first_offset, request.count, request.producer, None, request.body, times)
         insert_batch(connection, BatchRow(batch, first, self._clock.value))
         self._next_offset = batch.next_offset
         return range(first_offset, self._next_offset)

@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.contract.log_lines import Body
 from billing_pipeline.errors import ClockError, QueueFullError, QueueLockedError
 from billing_pipeline.ingest import write_buffer
 from billing_pipeline.ingest.queue_clock import MAX_FORWARD_JUMP_US
@@ -136,10 +137,10 @@ def test_while_another_has_the_turn_requests_wait_in_the_buffer_up_to_its_bound(
     other = FileLock(f"{path}.lock", thread_local=False)
     with SqliteQueue(path, lock_timeout_seconds=PATIENCE_SECONDS) as queue:
         with other:
-            writer = queue._open_writer()
-            waiting = [writer.submit(write_buffer.Append("product", 1, b"{}\n"), 0) for _ in range(2)]
+            body = Body(1, b"{}\n")
+            waiting = [queue.submit("product", body) for _ in range(2)]
             with pytest.raises(QueueFullError):
-                writer.submit(write_buffer.Append("product", 1, b"{}\n"), 0)
+                queue.submit("product", body)
             assert not any(future.done() for future in waiting)
         assert [future.result(PATIENCE_SECONDS) for future in waiting] == [range(1), range(1, 2)]
 
@@ -148,8 +149,8 @@ def test_a_request_cancelled_while_it_waits_is_not_written_and_disturbs_nobody(p
     other = FileLock(f"{path}.lock", thread_local=False)
     with SqliteQueue(path, lock_timeout_seconds=PATIENCE_SECONDS) as queue:
         with other:
-            writer = queue._open_writer()
-            gone, kept = (writer.submit(write_buffer.Append("product", 1, b"{}\n"), 0) for _ in range(2))
+            body = Body(1, b"{}\n")
+            gone, kept = (queue.submit("product", body) for _ in range(2))
             assert gone.cancel()
         assert kept.result(PATIENCE_SECONDS) == range(1)
         assert not kept.cancel()
