@@ -1,5 +1,6 @@
 """Which errors leave it unknown what the queue's disk holds."""
 
+import errno
 import sqlite3
 
 _PRIMARY_CODE = 0xFF
@@ -14,6 +15,8 @@ def leaves_disk_unknown(error: BaseException, *, committing: bool) -> bool:
     error. A full disk does not: the write failed as a whole and is taken back.
     """
     code: int | None = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return True
     if code is None:
         # Not SQLite's: a fault of ours in the middle of a commit is no better than the disk's.
         return committing and not isinstance(error, sqlite3.Error)

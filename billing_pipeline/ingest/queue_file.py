@@ -18,6 +18,7 @@ from billing_pipeline.ingest.queue import Batch
 
 FILE_VERSION = 2
 BUSY_SECONDS = 30.0
+WRITE_AGAIN_BYTES = 1024 * 1024
 
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -87,14 +88,17 @@ Connect = Callable[..., sqlite3.Connection]
 def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Connection:
     """The one writing connection. The caller holds the lock file. Makes the file where there is none.
 
-    What an earlier writer left in the WAL is moved into the file before anything builds on it. After a failed
-    fsync the operating system takes what it could not write for written; a batch appended behind such a gap
-    would be lost with it, though its own fsync succeeded.
+    What an earlier writer left in the WAL is written once more and then moved into the file before anything builds
+    on it. After a failed fsync the operating system takes what it could not write for written: a batch appended
+    behind such a gap would be lost with it though its own fsync succeeded, and a power loss while the WAL is moved
+    would leave half of it in the file.
 
     Raises:
         QueueError: the file is of another version, its disk cannot share memory, or somebody reads it all the time.
         sqlite3.Error: it cannot be opened or written.
+        OSError: the WAL cannot be written.
     """
+    write_again(path.with_name(f"{path.name}-wal"))
     connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         # macOS acknowledges a plain fsync before the disk has the bytes; elsewhere these change nothing.
@@ -112,6 +116,25 @@ def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Co
         connection.close()
         raise
     return connection
+
+
+def write_again(path: Path) -> None:
+    """Write every byte of a file over itself and sync it, so that the disk has what is read of it.
+
+    SQLite's locks are not on the WAL, so opening it beside SQLite does no harm, and who reads it sees no change.
+
+    Raises:
+        OSError: it cannot be read, written or synced.
+    """
+    if not path.exists():
+        return
+    with path.open("r+b", buffering=0) as file:
+        place = 0
+        while part := file.read(WRITE_AGAIN_BYTES):
+            file.seek(place)
+            place += file.write(part)
+            file.seek(place)
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A file system of SQLite's (VFS) that records what is done to the queue's files, and fails when told to."""
 
+import errno
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import apsw
+import pytest
 
+from billing_pipeline.ingest import queue_file
 from billing_pipeline_tests.ingest.power_loss.recorded_disk import RecordedDisk
 
 _NUMBERS = itertools.count()
@@ -97,9 +100,22 @@ class RecordingVfs(apsw.VFS):
 
 @contextmanager
 def recording(disk: RecordedDisk, fault: Fault) -> Iterator[RecordingVfs]:
-    """The file system while it is registered."""
+    """The file system while it is registered; it also sees the one write that the queue does beside SQLite."""
     vfs = RecordingVfs(disk, fault)
+
+    def write_again(path: Path) -> None:
+        if not path.exists():
+            return
+        inode = disk.names[path.name]
+        disk.record("write", inode=inode, data=path.read_bytes())
+        if fault.strikes("sync"):
+            disk.record("failed sync", inode=inode)
+            raise OSError(errno.EIO, "the disk failed")
+        disk.sync(inode)
+
     try:
-        yield vfs
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(queue_file, "write_again", write_again)
+            yield vfs
     finally:
         vfs.unregister()
