@@ -180,6 +180,11 @@ def _event(number: int, sent_as: int, events: int) -> bytes:
     return msgspec.json.encode(event)
 
 
+def plain_payload(number: int, events: int) -> bytes:
+    """The JSON of an event of the day that is nothing special."""
+    return _event(number * 1000 + 1, number * 1000 + 1, events * 1000)
+
+
 def _quantity(number: int) -> int:
     return 1 + number * 7919 % 5000
 
