@@ -371,7 +371,7 @@ class UnknownCustomerError(BillingError):
 
 
 class ProviderUsageError(BillingError):
-    """A provider's figures cannot be billed as they are. Caught by the adapters' exporter and callback, which tell it."""
+    """A provider's figures cannot be billed as they are. Caught by the adapters' exporter and callback."""
 
     def __init__(self, provider: str, field: str, value: object, rule: str) -> None:
         self.provider = provider

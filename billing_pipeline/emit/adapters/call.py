@@ -14,7 +14,7 @@ from billing_pipeline.emit.adapters.attribution import Attribution
 from billing_pipeline.errors import ProviderUsageError
 
 T = TypeVar("T")
-TOKEN, CALL = "token", "call"  # noqa: S105 - a unit, no secret
+TOKEN, CALL = "token", "call"
 
 
 @dataclass(frozen=True, kw_only=True)

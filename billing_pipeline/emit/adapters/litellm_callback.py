@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from litellm.integrations.custom_logger import CustomLogger
+from typing_extensions import override
 
 from billing_pipeline.emit.adapters.emitter import Emitter, OnError, log_error
 from billing_pipeline.emit.adapters.litellm import callback_events
@@ -31,22 +32,26 @@ class UsageCallback(CustomLogger):  # type: ignore[misc] # LiteLLM is not follow
         self._bill_cache_hits = bill_cache_hits
         self._on_error = on_error
 
-    def log_success_event(  # noqa: D102
+    @override
+    def log_success_event(
         self, kwargs: Mapping[str, object], response_obj: object, start_time: object, end_time: object
     ) -> None:
         self._emit(kwargs, response_obj)
 
-    def log_failure_event(  # noqa: D102
+    @override
+    def log_failure_event(
         self, kwargs: Mapping[str, object], response_obj: object, start_time: object, end_time: object
     ) -> None:
         self._emit(kwargs, response_obj)
 
-    async def async_log_success_event(  # noqa: D102
+    @override
+    async def async_log_success_event(
         self, kwargs: Mapping[str, object], response_obj: object, start_time: object, end_time: object
     ) -> None:
         self._emit(kwargs, response_obj)
 
-    async def async_log_failure_event(  # noqa: D102
+    @override
+    async def async_log_failure_event(
         self, kwargs: Mapping[str, object], response_obj: object, start_time: object, end_time: object
     ) -> None:
         self._emit(kwargs, response_obj)

@@ -79,7 +79,7 @@ def span_events(span: Span, source: str) -> tuple[UsageEvent, ...]:
     operation = report.text("gen_ai.operation.name")
     if operation in SUMS:
         return ()
-    if operation not in STEPS:
+    if operation is None or operation not in STEPS:
         rule = f"be an operation that is known: {', '.join(sorted(STEPS))} count, {', '.join(sorted(SUMS))} do not"
         raise report.error("gen_ai.operation.name", operation, rule)
     trace_id, span_id = f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"
