@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from billing_pipeline.contract.events import UsageEvent
+from billing_pipeline.contract.events import UsageEvent, encode
 from billing_pipeline.emit.adapters.litellm import callback_events
 from billing_pipeline.errors import ProviderUsageError
 
@@ -181,12 +181,34 @@ def test_the_package_calls_back_for_every_way_to_call_a_model(
         await litellm.litellm_core_utils.logging_worker.GLOBAL_LOGGING_WORKER.flush()
 
     asyncio.run(calls())
-    client = callback._client
     by_call: dict[str, list[UsageEvent]] = {}
-    for event in client.events:
+    for event in callback._client.events:
         by_call.setdefault(event.id.rpartition(":")[0], []).append(event)
-    assert sorted(map(sorted, map(counts, by_call.values()))) == [
-        sorted(COUNTS),
-        ["input_uncached", "output"],
-    ]
-    assert {event.customer_id for event in client.events} == {"acme"}
+    whole = by_call.pop("chatcmpl-2")
+    (streamed,) = by_call.values()
+    assert counts(whole) == COUNTS
+    assert counts(streamed).keys() == {"input_uncached", "output"}
+    assert {event.customer_id for event in (*whole, *streamed)} == {"acme"}
+
+
+def test_each_method_emits_the_same_of_one_call(callback: Any, log: Log, counts: Counts) -> None:
+    """Where the package comes by several of them, at different times, the call counts once."""
+    moments = (None, None)
+    callback.log_success_event(log(endTime=1_760_000_001.0), None, *moments)
+    asyncio.run(callback.async_log_success_event(log(endTime=1_760_000_002.0), None, *moments))
+    emitted = [encode(event) for event in callback._client.events]
+    assert emitted[: len(COUNTS)] == emitted[len(COUNTS) :]
+    callback._client.events.clear()
+    callback.log_failure_event(log(status="failure"), None, *moments)
+    asyncio.run(callback.async_log_failure_event(log(status="failure"), None, *moments))
+    assert [event.billable for event in callback._client.events] == [False] * 2 * len(COUNTS)
+    assert counts(callback._client.events) == COUNTS
+
+
+def test_what_cannot_be_billed_is_told_and_not_raised(
+    callback: Any, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Raised, it would end in the package's own log at best."""
+    callback.log_success_event(log(metadata={}), None, None, None)
+    assert "metadata.customer_id" in caplog.text
+    assert callback._client.events == []
