@@ -64,7 +64,7 @@ def callback_events(
     attribution = _attribution(payload, arguments, source, defaults or {})
     if failed:
         attribution = attribution.failed()
-    elif payload.get("cache_hit") is True and not bill_cache_hits:
+    elif _from_cache(payload) and not bill_cache_hits:
         attribution = attribution.not_billable(UsageReason.GOODWILL)
     return usage_events(call, attribution)
 
@@ -74,7 +74,7 @@ def _call(payload: Report, usage: Report) -> Call:
     searches = usage.part("server_tool_use").count("web_search_requests")
     return Call(
         provider=provider_name(name) if name else LITELLM,
-        action_id=payload.text("id"),
+        action_id=payload.text("litellm_call_id" if _from_cache(payload) else "id"),
         model=payload.text("model"),
         occurred_at=payload.instant("startTime"),
         step="embedding" if "embedding" in str(payload.get("call_type")) else "completion",
@@ -82,6 +82,11 @@ def _call(payload: Report, usage: Report) -> Call:
         tool_calls={"web_search": searches},
         correlation_id=payload.text("trace_id"),
     )
+
+
+def _from_cache(payload: Report) -> bool:
+    """Whether LiteLLM answered from its own cache; then the response's id has a clock time in it, new every time."""
+    return payload.get("cache_hit") is True or "_cache_hit" in (payload.text("id") or "")
 
 
 def _attribution(

@@ -58,7 +58,8 @@ def stream_events(chunks: Iterable[object], attribution: Attribution) -> tuple[U
     """
     last: object = None
     for chunk in chunks:
-        if member(member(chunk, "response") or chunk, "usage") is not None:
+        whole = member(chunk, "response") or chunk
+        if member(whole, "usage") is not None or member(whole, "status") == "failed":
             last = chunk
     return response_events(last, attribution)
 

@@ -1,4 +1,4 @@
-"""What holds of every adapter and all figures: nothing lost, nothing twice, nothing of nothing, always the same bytes."""
+"""What holds of every adapter and all figures: nothing lost, nothing twice, no event of nothing, the same bytes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

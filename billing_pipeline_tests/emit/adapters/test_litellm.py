@@ -94,9 +94,10 @@ def test_a_failed_call_is_not_billable(log: Log) -> None:
 
 def test_an_answer_from_the_own_cache_is_billable_only_when_told_so(log: Log) -> None:
     """No provider was called; whether the customer pays is the product's choice."""
-    hit = log(cache_hit=True)
+    hit = log(cache_hit=True, id="chatcmpl-1_cache_hit1760000000.5", litellm_call_id="call-9")
     free = callback_events(hit, None, source="proxy")
     assert {(event.billable, event.reason_code) for event in free} == {(False, "goodwill")}
+    assert free[0].id == "call-9:input_cache_write"
     assert all(event.billable for event in callback_events(hit, None, source="proxy", bill_cache_hits=True))
 
 

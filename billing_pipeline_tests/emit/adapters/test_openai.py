@@ -202,7 +202,9 @@ def test_a_failed_response_is_not_billable(attribution: Attribution) -> None:
     """What it used is told all the same, with the reason; where it used nothing there is no event."""
     events = response_events(RESPONSE | {"status": "failed"}, attribution)
     assert {(event.billable, event.reason_code) for event in events} == {(False, "provider_error")}
-    assert response_events(RESPONSE | {"status": "failed", "usage": None}, attribution) == ()
+    nothing = RESPONSE | {"status": "failed", "usage": None}
+    assert response_events(nothing, attribution) == ()
+    assert stream_events([{"type": "response.failed", "response": nothing}], attribution) == ()
 
 
 def test_audio_has_classes_of_its_own_and_cached_audio_too(attribution: Attribution, counts: Counts) -> None:
