@@ -13,6 +13,7 @@ from opentelemetry.trace import Status, StatusCode, Tracer
 
 from billing_pipeline.contract.events import UsageEvent, encode
 from billing_pipeline.emit.adapters.opentelemetry import PREFIX, STEPS, SUMS, span_events
+from billing_pipeline.emit.adapters.opentelemetry_context import BookingSpanProcessor, booked_for
 from billing_pipeline.emit.adapters.opentelemetry_exporter import UsageSpanExporter
 from billing_pipeline.errors import ProviderUsageError
 
@@ -170,6 +171,30 @@ def test_a_span_that_cannot_be_billed_is_an_error_with_the_attribute(
     with pytest.raises(ProviderUsageError) as caught:
         span_events(end(CHAT | attributes), "traces")
     assert caught.value.field == field
+
+
+def test_spans_of_an_instrumentation_are_booked_as_the_block_around_them(
+    exported: InMemorySpanExporter,
+) -> None:
+    """Blocks nest, and after a block nothing of it is left."""
+    provider = TracerProvider(resource=Resource({}))
+    provider.add_span_processor(BookingSpanProcessor())
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    tracer = provider.get_tracer("instrumentation")
+    with booked_for(customer_id="acme", project_id="bot"):
+        tracer.start_span("first", attributes=CHAT).end()
+        with booked_for(project_id="search"), tracer.start_as_current_span("request"):
+            tracer.start_span("second", attributes=CHAT).end()
+    tracer.start_span("third", attributes=CHAT).end()
+    provider.shutdown()
+    spans = {span.name: span for span in exported.get_finished_spans()}
+    booked = {
+        name: {(event.customer_id, event.project_id) for event in span_events(spans[name], "traces")}
+        for name in ("first", "second")
+    }
+    assert booked == {"first": {("acme", "bot")}, "second": {("acme", "search")}}
+    with pytest.raises(ProviderUsageError, match=r"billing\.customer_id"):
+        span_events(spans["third"], "traces")
 
 
 def test_the_exporter_emits_what_a_processor_hands_over(recording_client: Any, counts: Counts) -> None:
