@@ -14,7 +14,7 @@ from billing_pipeline.emit.adapters.attribution import Attribution
 from billing_pipeline.errors import ProviderUsageError
 
 T = TypeVar("T")
-TOKEN, CALL = "token", "call"
+TOKEN, CALL, TOOL_CALL = "token", "call", "tool_call"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def usage_events(call: Call, attribution: Attribution) -> tuple[UsageEvent, ...]
             ),
             session_id=attribution.session_id or UNSET,
             parent_id=attribution.parent_id or UNSET,
-            step=attribution.step or call.step,
+            step=attribution.step or (TOOL_CALL if unit == CALL else call.step),
             billable=attribution.billable,
             reason_code=UNSET if attribution.reason_code is None else attribution.reason_code.value,
             allocations=list(attribution.allocations) or UNSET,

@@ -134,6 +134,7 @@ def test_a_response_counts_tokens_and_searches(
     assert counts(events) == RESPONSE_COUNTS
     (search,) = (event for event in events if event.unit == "call")
     assert search.dimensions == {"provider": "openai", "tool": "web_search"}
+    assert search.step == "tool_call"
 
 
 def test_a_usage_object_alone_takes_the_rest_from_the_attribution(
