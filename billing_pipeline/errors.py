@@ -381,3 +381,16 @@ class UnknownCustomerError(BillingError):
         self.customer_id = customer_id
         there = ", ".join(known[:20]) or "none yet: apply a registry file, or import with --register"
         super().__init__(f"customer {customer_id!r} is not registered; there are: {there}")
+
+
+class ProviderUsageError(BillingError):
+    """A provider's figures cannot be billed as they are. Caught by the adapters' exporter and callback."""
+
+    def __init__(self, provider: str, field: str, value: object, rule: str) -> None:
+        self.provider = provider
+        self.field = field
+        self.value = value
+        self.rule = rule
+        super().__init__(
+            f"{provider}: {field} must {rule}, and is {value!r:.200}; no event was made of this usage"
+        )
