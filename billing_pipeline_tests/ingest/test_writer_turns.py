@@ -6,15 +6,17 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from time import sleep
 
 import pytest
 from filelock import FileLock
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.contract.log_lines import Body
+from billing_pipeline.contract.log_lines import Body, record_line
 from billing_pipeline.errors import ClockError, QueueFullError, QueueLockedError
 from billing_pipeline.ingest import write_buffer
 from billing_pipeline.ingest.queue_clock import MAX_FORWARD_JUMP_US
+from billing_pipeline.ingest.queue_writer import LOOK_SECONDS
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.ingest.writer_turn import WriterTurn
 
@@ -143,6 +145,19 @@ def test_while_another_has_the_turn_requests_wait_in_the_buffer_up_to_its_bound(
                 queue.submit("product", body)
             assert not any(future.done() for future in waiting)
         assert [future.result(PATIENCE_SECONDS) for future in waiting] == [range(1), range(1, 2)]
+
+
+def test_a_kept_turn_lets_nobody_in_between_until_it_ends(path: Path) -> None:
+    with SqliteQueue(path) as history, SqliteQueue(path, lock_timeout_seconds=PATIENCE_SECONDS) as gateway:
+        with history.keep_turn():
+            history.append("import", [record("a")], [5])
+            waiting = gateway.submit("gateway", Body(1, record_line(record("c")) + b"\n"))
+            while not WriterTurn(path).wanted():
+                pass
+            sleep(5 * LOOK_SECONDS)
+            history.append("import", [record("b")], [7])
+        assert waiting.result(PATIENCE_SECONDS) == range(2, 3)
+    assert stored(path) == ["a", "b", "c"]
 
 
 def test_a_request_cancelled_while_it_waits_is_not_written_and_disturbs_nobody(path: Path) -> None:
