@@ -244,9 +244,9 @@ class QueueWriter:
         self.failure = QueueFailedError(path, reason)
         self.failure.__cause__ = error
         self._buffer.refuse(lambda: QueueFailedError(path, reason))
+        _refuse(group + self._buffer.take(), lambda: QueueFailedError(path, reason))
         # Closing moves into the file what was committed and synced before; the failed commit is not part of it.
         self._leave()
-        _refuse(group + self._buffer.take(), lambda: QueueFailedError(path, reason))
         if self._on_failure is not None:
             self._on_failure(self.failure)
 

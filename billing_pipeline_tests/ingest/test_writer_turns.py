@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from time import sleep
 
@@ -54,17 +55,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "queue.sqlite"
 
 
-def write_at_once(path: Path, writers: int, seconds: float) -> list[dict[int, str]]:
-    """What each of so many processes was acknowledged: id by offset."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", BUSY_WRITER, str(path), f"writer {i}", str(seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(writers)
-    ]
+def start(path: Path, name: str, seconds: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", BUSY_WRITER, str(path), name, str(seconds)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def let_go(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """Have all begin at once."""
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -72,13 +73,25 @@ def write_at_once(path: Path, writers: int, seconds: float) -> list[dict[int, st
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    acknowledged: list[dict[int, str]] = []
-    for process in processes:
-        output, _ = process.communicate()
-        assert process.returncode == 0
-        lines = (line.split(" ", 1) for line in output.splitlines())
-        acknowledged.append({int(offset): name for offset, name in lines})
-    return acknowledged
+
+
+def finish(process: subprocess.Popen[str]) -> list[str]:
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    return output.splitlines()
+
+
+def told(line: str) -> tuple[int, str]:
+    """The offset and the id that a process said were acknowledged."""
+    offset, name = line.rstrip("\n").split(" ", 1)
+    return int(offset), name
+
+
+def write_at_once(path: Path, writers: int, seconds: float) -> list[dict[int, str]]:
+    """What each of so many processes was acknowledged: id by offset."""
+    processes = [start(path, f"writer {i}", seconds) for i in range(writers)]
+    let_go(processes)
+    return [dict(map(told, finish(process))) for process in processes]
 
 
 def check_writers_at_once(path: Path, writers: int, seconds: float) -> None:
@@ -98,6 +111,20 @@ def check_writers_at_once(path: Path, writers: int, seconds: float) -> None:
 
 def test_two_busy_processes_both_get_on_and_every_acknowledged_record_is_at_its_offset(path: Path) -> None:
     check_writers_at_once(path, writers=2, seconds=1.5)
+
+
+def test_a_writer_killed_in_its_turn_leaves_it_to_the_other(path: Path) -> None:
+    killed, other = start(path, "killed", 60), start(path, "other", 1.5)
+    let_go([killed, other])
+    assert killed.stdout is not None
+    lines = [killed.stdout.readline() for _ in range(50)]
+    killed.kill()
+    lines += killed.communicate()[0].splitlines(keepends=True)
+    acknowledged = [told(line) for line in lines if line.endswith("\n")]
+    acknowledged += [told(line) for line in finish(other)]
+    found = stored(path)
+    assert all(found[offset] == name for offset, name in acknowledged)
+    assert {"killed", "other"} == {(name or "").split("/")[0] for name in found}
 
 
 @pytest.mark.torture
