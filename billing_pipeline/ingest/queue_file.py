@@ -5,11 +5,13 @@ connection writes and checkpoints, guarded by a lock file that writers take in t
 opened so that it can do neither.
 """
 
+import errno
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from billing_pipeline.ingest.queue import Batch
 
 FILE_VERSION = 2
 BUSY_SECONDS = 30.0
+BUSY_PAUSE_SECONDS = 0.005
 WRITE_AGAIN_BYTES = 1024 * 1024
 
 _SCHEMA = f"""
@@ -110,8 +113,8 @@ def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Co
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         _empty_wal(connection, path)
         if not _is_made(connection, path):
-            connection.executescript(_SCHEMA)
             _sync_folders(path)
+            connection.executescript(_SCHEMA)
     except BaseException:
         connection.close()
         raise
@@ -252,12 +255,16 @@ def _sync_folders(path: Path) -> None:
     if os.name != "posix":
         return
     for folder in path.absolute().parents:
-        with suppress(PermissionError):
+        try:
             descriptor = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+        except OSError as error:
+            # Anything else says that this folder is not ours to sync, or that its file system needs no sync.
+            if error.errno == errno.EIO:
+                raise
 
 
 def _set_wal(connection: sqlite3.Connection, path: Path) -> None:
@@ -267,8 +274,12 @@ def _set_wal(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _empty_wal(connection: sqlite3.Connection, path: Path) -> None:
-    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    if busy:
+    deadline = time.monotonic() + BUSY_SECONDS
+    # SQLite itself does not wait here for a reader that is just rebuilding the WAL's index.
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() < deadline:
+            time.sleep(BUSY_PAUSE_SECONDS)
+            continue
         raise QueueError(
             f"{path} cannot be opened for writing: another program has kept a transaction open for reading it "
             f"for {BUSY_SECONDS:g} s; end that program"
