@@ -111,7 +111,8 @@ def recording(disk: RecordedDisk, fault: Fault) -> Iterator[RecordingVfs]:
         if fault.strikes("sync"):
             disk.record("failed sync", inode=inode)
             raise OSError(errno.EIO, "the disk failed")
-        disk.sync(inode)
+        disk.record("sync", inode=inode)
+        disk.record("sync folder")
 
     try:
         with pytest.MonkeyPatch.context() as patch:
