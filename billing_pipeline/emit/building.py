@@ -101,7 +101,10 @@ def payload_of(event: Event, *, source: str | None, now_us: int, validate: bool)
         found = faults(payload)
         if found:
             raise EventFaultsError(
-                [EventFault(fault.reason_code.value, fault.field, fault.value, fault.message) for fault in found]
+                [
+                    EventFault(fault.reason_code.value, fault.field, fault.value, fault.message)
+                    for fault in found
+                ]
             )
     return payload
 

@@ -13,7 +13,6 @@ from billing_pipeline.emit.refusal import Refusal, RefusedFile
 from billing_pipeline.emit.spool import Spool
 from billing_pipeline.errors import EventFault
 
-PATH = "/v1/events"
 _LOG = logging.getLogger("billing_pipeline.emit")
 _GZIP_LEVEL = 1
 
@@ -83,7 +82,9 @@ class Delivery:
                 return self._settle(request, refused)
             case Split(reason):
                 self._most_events = max(1, count // 2)
-                return self._failed(f"{reason}; sending {self._most_events} events at a time from now on", 0.0)
+                return self._failed(
+                    f"{reason}; sending {self._most_events} events at a time from now on", 0.0
+                )
             case TryAgain(reason, after_seconds):
                 return self._failed(reason, self._pause_seconds(after_seconds))
             case Held(reason):
@@ -99,7 +100,7 @@ class Delivery:
         if self._options.on_problem is not None:
             try:
                 self._options.on_problem(problem)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a fault of who is told must not stop the sending
                 _LOG.exception("on_problem failed")
 
     def _settle(self, request: Request, refused: Mapping[int, EventFault]) -> float:
@@ -122,7 +123,7 @@ class Delivery:
         if self._options.on_refused is not None:
             try:
                 self._options.on_refused(refusal)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a fault of who is told must not stop the sending
                 _LOG.exception("on_refused failed")
 
     def _failed(self, reason: str, pause_seconds: float) -> float:
@@ -134,7 +135,7 @@ class Delivery:
     def _pause_seconds(self, after_seconds: float | None) -> float:
         """Full jitter below a bound that doubles, and never less than the gateway asks for."""
         pauses = self._options.pauses
-        bound = min(pauses.longest_seconds, pauses.first_seconds * 2 ** min(self._failures, 30))
+        bound = min(pauses.longest_seconds, pauses.first_seconds * 2.0 ** min(self._failures, 30))
         drawn = self._options.chance.fraction() * bound
         if after_seconds is None:
             return drawn

@@ -91,10 +91,11 @@ class DiskSpool:
             self._end = end = number + len(payloads)
             self._segments[-1].end = end
             with self._state_lock:
-                self._waiting += len(payloads)
                 self._waiting_bytes += size
-                self._arrivals.append((end, self._steady_seconds()))
         self._sync(end)
+        with self._state_lock:  # what is not synced is not sent, so it does not wait yet
+            self._waiting += len(payloads)
+            self._arrivals.append((end, self._steady_seconds()))
 
     def peek(self, most_events: int, most_bytes: int) -> list[bytes]:
         """As the port says."""

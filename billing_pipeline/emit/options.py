@@ -1,6 +1,7 @@
 """What a client can be told: batches, limits, pauses; and what tests put in the place of clock and chance."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ class Chance:
     steady_seconds: Callable[[], float] = time.monotonic
     fraction: Callable[[], float] = random.random
     """At least 0, below 1."""
+    pause: Callable[[threading.Event, float], object] = threading.Event.wait
+    """Waits so many seconds, or until the event is set: the sync client between attempts."""
 
 
 @dataclass(frozen=True, kw_only=True)
