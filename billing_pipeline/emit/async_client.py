@@ -1,15 +1,13 @@
 """The client for an event loop: as the sync client, without ever blocking the loop on disk or network."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
-from billing_pipeline.contract.events import AllocationShare, UsageEvent
+from billing_pipeline.contract.events import UsageEvent
 from billing_pipeline.emit.async_sender import AsyncSender, pause
-from billing_pipeline.emit.building import Event, build_usage
+from billing_pipeline.emit.building import Event, UsageFields, build_usage
 from billing_pipeline.emit.core import CLOSE_TIMEOUT_SECONDS, ApiKey, Core, Durability, events_url
 from billing_pipeline.emit.delivery import Counts
 from billing_pipeline.emit.options import Options
@@ -54,46 +52,10 @@ class AsyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def usage(
-        self,
-        *,
-        customer_id: str,
-        project_id: str,
-        unit: str,
-        quantity: str | int | Decimal,
-        event_id: str | None = None,
-        source: str | None = None,
-        occurred_at: datetime | str | None = None,
-        correlation_id: str | None = None,
-        dimensions: Mapping[str, str] | None = None,
-        user_id: str | None = None,
-        session_id: str | None = None,
-        parent_id: str | None = None,
-        step: str | None = None,
-        billable: bool | None = None,
-        reason_code: str | None = None,
-        allocations: Sequence[AllocationShare] | None = None,
-    ) -> UsageEvent:
-        """Build one usage event and emit it; arguments as `building.build_usage`, errors as `emit`."""
-        event = build_usage(
-            now_us=self._options.chance.wall_us(),
-            source=self._core.source_of(source),
-            customer_id=customer_id,
-            project_id=project_id,
-            unit=unit,
-            quantity=quantity,
-            event_id=event_id,
-            occurred_at=occurred_at,
-            correlation_id=correlation_id,
-            dimensions=dimensions,
-            user_id=user_id,
-            session_id=session_id,
-            parent_id=parent_id,
-            step=step,
-            billable=billable,
-            reason_code=reason_code,
-            allocations=allocations,
-        )
+    async def usage(self, **fields: Unpack[UsageFields]) -> UsageEvent:
+        """Build one usage event and emit it; errors as `emit`."""
+        core = self._core
+        event = build_usage(fields, source=core.source, now_us=core.options.chance.wall_us())
         await self.emit(event)
         return event
 

@@ -1,86 +1,64 @@
 """Builds events and their bytes: ids made once, `emitted_at` stamped once, so that every retry is the same event."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from billing_pipeline.contract.events import SCHEMA_VERSION, AllocationShare, Correction, UsageEvent, encode
 from billing_pipeline.contract.instants import datetime_of, instant_text
 from billing_pipeline.contract.limits import PAYLOAD_BYTES
 from billing_pipeline.contract.parsing import faults
 from billing_pipeline.contract.plain_usage import plain_usage
-from billing_pipeline.errors import EventFault, EventFaultsError
+from billing_pipeline.errors import EmitError, EventFault, EventFaultsError
 
 Event = UsageEvent | Correction | Mapping[str, object]
 """What `emit` takes: a struct of `contract.events`, or the fields of an event or CloudEvent."""
 
 
-def build_usage(
-    *,
-    now_us: int,
-    source: str,
-    customer_id: str,
-    project_id: str,
-    unit: str,
-    quantity: str | int | Decimal,
-    event_id: str | None = None,
-    occurred_at: datetime | str | None = None,
-    correlation_id: str | None = None,
-    dimensions: Mapping[str, str] | None = None,
-    user_id: str | None = None,
-    session_id: str | None = None,
-    parent_id: str | None = None,
-    step: str | None = None,
-    billable: bool | None = None,
-    reason_code: str | None = None,
-    allocations: Sequence[AllocationShare] | None = None,
-) -> UsageEvent:
+class UsageFields(TypedDict):
+    """What is told of a usage event; the client adds the rest."""
+
+    customer_id: str
+    project_id: str
+    unit: str
+    quantity: str | int | Decimal
+    """An exact number: decimal text, an integer or a Decimal; never a float."""
+    id: NotRequired[str]
+    """A new one where it is left out. Derive it from the action wherever that may be told twice: it counts once."""
+    source: NotRequired[str]
+    """The client's where it is left out."""
+    occurred_at: NotRequired[datetime | str]
+    """An aware instant; now where it is left out."""
+    correlation_id: NotRequired[str]
+    """The request or trace; the id where it is left out."""
+    dimensions: NotRequired[dict[str, str]]
+    user_id: NotRequired[str]
+    session_id: NotRequired[str]
+    parent_id: NotRequired[str]
+    step: NotRequired[str]
+    billable: NotRequired[bool]
+    reason_code: NotRequired[str]
+    allocations: NotRequired[list[AllocationShare]]
+
+
+def build_usage(fields: UsageFields, *, source: str | None, now_us: int) -> UsageEvent:
     """A usage event that happened now unless told otherwise.
 
-    Args:
-        now_us: UTC microseconds.
-        source: the producer.
-        customer_id: who pays.
-        project_id: for what.
-        unit: what is counted.
-        quantity: how much; an exact number.
-        event_id: the event's id; a new one where it is left out. Derive it from the action wherever the action may be
-            told twice, so that it counts once.
-        occurred_at: an aware instant; now where it is left out.
-        correlation_id: the request or trace; the id where it is left out.
-        dimensions: model, provider, token class, …
-        user_id: who used it.
-        session_id: the agent run.
-        parent_id: the event or step that caused this one.
-        step: completion, embedding, tool_call, …
-        billable: whether it counts; it does where this is left out.
-        reason_code: why it does not, or came about.
-        allocations: the payers, where there are several.
+    Raises:
+        EmitError: neither the fields nor the client name a source.
     """
-    given_id = event_id or str(uuid.uuid4())
-    return UsageEvent(
-        id=given_id,
-        source=source,
-        customer_id=customer_id,
-        project_id=project_id,
-        unit=unit,
-        quantity=quantity,
-        occurred_at=occurred_at or datetime_of(now_us),
-        emitted_at=datetime_of(now_us),
-        correlation_id=correlation_id or given_id,
-        dimensions=dict(dimensions) if dimensions else UNSET,
-        user_id=_unset(user_id),
-        session_id=_unset(session_id),
-        parent_id=_unset(parent_id),
-        step=_unset(step),
-        billable=UNSET if billable is None else billable,
-        reason_code=_unset(reason_code),
-        allocations=list(allocations) if allocations else UNSET,
-    )
+    named = fields.get("source", source)
+    if named is None:
+        raise EmitError("name the source of the event, or one for the client")
+    given_id = fields.get("id") or str(uuid.uuid4())
+    now = datetime_of(now_us)
+    made: dict[str, Any] = {"occurred_at": now, "correlation_id": given_id, **fields}
+    return UsageEvent(**made | {"id": given_id, "source": named, "emitted_at": now})
 
 
 def payload_of(event: Event, *, source: str | None, now_us: int, validate: bool) -> bytes:
@@ -122,7 +100,3 @@ def _encoded(event: Event, source: str | None, now_us: int) -> bytes:
     if "specversion" not in event:
         fields |= {"type": "usage", "schema_version": SCHEMA_VERSION, "emitted_at": instant_text(now_us)}
     return msgspec.json.encode(fields | dict(event))
-
-
-def _unset(value: str | None) -> str | UnsetType:
-    return UNSET if value is None else value

@@ -89,13 +89,6 @@ class Core:
         self._refusal = why
         return True
 
-    def source_of(self, given: str | None) -> str:
-        """The producer of an event that may name its own."""
-        source = given or self.source
-        if source is None:
-            raise EmitError("name the source of the event, or one for the client")
-        return source
-
     def forget(self) -> None:
         """As `process_life.Living`."""
         self.refuse(

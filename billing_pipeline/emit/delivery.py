@@ -5,8 +5,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from billing_pipeline.emit.answers import Answer, Held, NoAnswer, Settled, Split, TryAgain, verdict_of
 from billing_pipeline.emit.options import Options
 from billing_pipeline.emit.refusal import Refusal, RefusedFile
@@ -104,9 +102,7 @@ class Delivery:
                 _LOG.exception("on_problem failed")
 
     def _settle(self, request: Request, refused: Mapping[int, EventFault]) -> float:
-        refusals = [
-            Refusal(*fault, msgspec.Raw(request.payloads[index])) for index, fault in sorted(refused.items())
-        ]
+        refusals = [Refusal(*fault, request.payloads[index]) for index, fault in sorted(refused.items())]
         if refusals and self._refused_file is not None:
             self._refused_file.append(refusals, self._options.chance.wall_us())
         self._spool.settle(len(request.payloads))

@@ -1,6 +1,7 @@
 """An event that the gateway refused, and the file that keeps it: never silent, never sent again."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,14 +14,15 @@ FILE_BYTES = 16 << 20
 """The file is set aside at this size; the one that was set aside before goes. The gateway's log has them all."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """Why an event does not count, in the gateway's words, and the event as it was sent."""
+@dataclass(frozen=True)
+class Refusal:
+    """Why an event does not count, in the gateway's words, and the event's JSON as it was sent."""
 
     code: str
     field: str
     value: str | None
     message: str
-    event: msgspec.Raw
+    event: bytes
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -50,7 +52,14 @@ class RefusedFile:
             self._path.replace(self._full)
         with self._path.open("ab") as file:
             for refusal in refusals:
-                line = _Line(moment, *(getattr(refusal, name) for name in Refusal.__struct_fields__))
+                line = _Line(
+                    moment,
+                    refusal.code,
+                    refusal.field,
+                    refusal.value,
+                    refusal.message,
+                    msgspec.Raw(refusal.event),
+                )
                 file.write(msgspec.json.encode(line) + b"\n")
             file.flush()
             os.fsync(file.fileno())
