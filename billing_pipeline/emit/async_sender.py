@@ -73,8 +73,6 @@ class AsyncSender:
         delivery = self._core.delivery
         try:
             request = await asyncio.to_thread(delivery.request)
-            if request is None:
-                return 0.0
             answer = await self._transport.post(request.body, request.headers)
             return await asyncio.to_thread(delivery.conclude, request, answer)
         except Exception as error:  # noqa: BLE001 - whatever broke, events wait, and the task must live to try again

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from billing_pipeline.emit.building import Event, payload_of
-from billing_pipeline.emit.delivery import Counts, Delivery
+from billing_pipeline.emit.delivery import Counts, Delivery, checked_key
 from billing_pipeline.emit.disk_spool import DiskSpool
 from billing_pipeline.emit.options import Options
 from billing_pipeline.emit.refusal import RefusedFile
@@ -34,6 +34,8 @@ class Core:
         durability: Durability,
         options: Options,
     ) -> None:
+        if isinstance(api_key, str):
+            checked_key(api_key)
         self.options = options
         self.source = source
         self.durability = durability

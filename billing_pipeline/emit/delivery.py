@@ -9,7 +9,7 @@ from billing_pipeline.emit.answers import Answer, Held, NoAnswer, Settled, Split
 from billing_pipeline.emit.options import Options
 from billing_pipeline.emit.refusal import Refusal, RefusedFile
 from billing_pipeline.emit.spool import Spool
-from billing_pipeline.errors import EventFault
+from billing_pipeline.errors import EmitError, EventFault
 
 _LOG = logging.getLogger("billing_pipeline.emit")
 _GZIP_LEVEL = 1
@@ -57,13 +57,20 @@ class Delivery:
         self._failures = 0
         self._most_events = options.batch_events
 
-    def request(self) -> Request | None:
-        """The next batch; None where nothing waits."""
+    def request(self) -> Request:
+        """The next batch, where events wait.
+
+        Raises:
+            EmitError: events wait, but cannot be read, or the key cannot be sent.
+            OSError: the spool cannot be read.
+        """
         payloads = self._spool.peek(self._most_events, self._options.batch_bytes)
         if not payloads:
-            return None
+            raise EmitError(
+                "events wait, but the spool does not give them: were its files changed or removed?"
+            )
         body = b"\n".join(payloads) + b"\n"
-        key = self._api_key if isinstance(self._api_key, str) else self._api_key()
+        key = checked_key(self._api_key if isinstance(self._api_key, str) else self._api_key())
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
         if len(body) >= self._options.gzip_from_bytes:
             headers["Content-Encoding"] = "gzip"
@@ -136,3 +143,15 @@ class Delivery:
         if after_seconds is None:
             return drawn
         return min(after_seconds, pauses.longest_retry_after_seconds) + drawn
+
+
+def checked_key(api_key: str) -> str:
+    """The key without white space around it (a file's last line feed).
+
+    Raises:
+        EmitError: no header can carry it. The HTTP library would say so too, and quote the key.
+    """
+    key = api_key.strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise EmitError("the API key is empty or has characters that no key has; give it as it was issued")
+    return key

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from billing_pipeline.emit.spool_directory import (
     recover,
     sync_directory,
 )
-from billing_pipeline.emit.spool_frames import Frame, frame_bytes, next_frame
+from billing_pipeline.emit.spool_frames import HEADER_BYTES, Frame, frame_bytes, next_frame
 from billing_pipeline.errors import ClientClosedError, SpoolError, SpoolFullError
 
 _CLOSED = "closed"
@@ -102,14 +102,18 @@ class DiskSpool:
         payloads: list[bytes] = []
         places: list[_Place] = []
         size, offset = 0, self._read_offset
+        read_bytes = most_bytes + (most_events + 1) * HEADER_BYTES
         for segment in list(self._segments):
-            for frame in self._frames(segment, offset):
+            frames, is_whole = self._frames(segment, offset, read_bytes)
+            for frame in frames:
                 size += len(frame.payload)
                 if payloads and (len(payloads) == most_events or size > most_bytes):
-                    self._peeked = places
-                    return payloads
+                    is_whole = False
+                    break
                 payloads.append(frame.payload)
                 places.append(_Place(segment.first, offset + frame.end, frame.number, len(frame.payload)))
+            if not is_whole:
+                break
             offset = 0
         self._peeked = places
         return payloads
@@ -162,16 +166,28 @@ class DiskSpool:
         with self._state_lock:
             return self._arrivals[0][1] if self._arrivals else None
 
-    def _frames(self, segment: Segment, offset: int) -> Iterator[Frame]:
-        """The frames from the offset on that are synced and not settled."""
+    def _frames(self, segment: Segment, offset: int, read_bytes: int) -> tuple[list[Frame], bool]:
+        """The frames from the offset on that are synced and not settled; whether the file has no more of them.
+
+        At least one where there is one, however large it is and whatever is damaged before it.
+        """
         with segment.path.open("rb") as file:
             file.seek(offset)
-            data = file.read()
+            data = file.read(read_bytes)
+            is_whole = len(data) < read_bytes
+            frames = self._sendable(data)
+            if not frames and not is_whole:
+                return self._sendable(data + file.read()), True
+            return frames, is_whole
+
+    def _sendable(self, data: bytes) -> list[Frame]:
+        frames: list[Frame] = []
         frame = next_frame(data, 0)
         while frame is not None and frame.number < self._synced:
             if frame.number >= self._settled:
-                yield frame
+                frames.append(frame)
             frame = next_frame(data, frame.end)
+        return frames
 
     def _write(self, frames: bytes) -> None:
         try:

@@ -64,8 +64,6 @@ class Sender:
         delivery = self._core.delivery
         try:
             request = delivery.request()
-            if request is None:
-                return 0.0
             return delivery.conclude(request, self._transport.post(request.body, request.headers))
         except Exception as error:  # noqa: BLE001 - whatever broke, events wait, and the thread must live to try again
             return delivery.stopped(error)

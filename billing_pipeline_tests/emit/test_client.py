@@ -117,7 +117,7 @@ def test_a_key_that_is_asked_for_is_asked_for_each_request(gateway: ScriptedGate
 
 
 def test_a_key_that_cannot_be_had_is_told_and_asked_for_again(gateway: ScriptedGateway) -> None:
-    keys = iter([OSError("no vault"), "key"])
+    keys = iter(list[str | OSError]([OSError("no vault"), "key"]))
 
     def key() -> str:
         found = next(keys)
@@ -131,6 +131,31 @@ def test_a_key_that_cannot_be_had_is_told_and_asked_for_again(gateway: ScriptedG
         client.emit(event("a"))
         assert client.flush(FLUSH_SECONDS)
     assert "no vault" in told[0]
+
+
+@pytest.mark.parametrize("key", ["", "sec ret", "sec\nret", "sécret"])
+def test_a_key_that_no_header_can_carry_is_refused_without_quoting_it(key: str) -> None:
+    with pytest.raises(EmitError) as caught:
+        Client("http://127.0.0.1:1", key, durability="memory")
+    assert "ret" not in str(caught.value)
+
+
+def test_files_that_vanish_under_the_client_are_told(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    told, gone = list[str](), threading.Event()
+
+    def note(problem: str) -> None:
+        told.append(problem)
+        gone.set()
+
+    options = Noted().options(batch_age_seconds=1e6, on_problem=note)
+    with Client(gateway.url, "k", spool_directory=tmp_path, options=options) as client:
+        client.emit(event("a"))
+        next(tmp_path.glob("*.spool")).write_bytes(b"")
+        assert client.flush(0.0) is False
+        assert gone.wait(FLUSH_SECONDS)
+        client.close(0.0)
+    assert "changed or removed" in told[0]
+    assert gateway.bodies == []
 
 
 @pytest.mark.parametrize("directory", [True, False])

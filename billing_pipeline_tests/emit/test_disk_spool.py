@@ -50,6 +50,28 @@ def test_a_peek_keeps_to_its_bytes_but_gives_one_event_at_least(tmp_path: Path) 
     spool.close()
 
 
+def test_small_peeks_come_through_a_large_segment_in_order(tmp_path: Path) -> None:
+    """Though each reads only as much of the file as it may give, also across a damage and what is settled."""
+    first = opened(tmp_path)
+    first.append(payloads(30))
+    first.peek(10, 10_000)
+    first.settle(10)
+    first.close()
+    segment = next(tmp_path.glob("*.spool"))
+    frame = HEADER_BYTES + len(payloads(30)[-1])
+    data = segment.read_bytes()
+    start = len(data) - 15 * frame
+    segment.write_bytes(data[:start] + bytes(5 * frame) + data[start + 5 * frame :])
+    spool = opened(tmp_path, segment_bytes=100)
+    spool.append([b"in another segment"])
+    found: list[bytes] = []
+    while spool.waiting:
+        found += spool.peek(2, 20)[:1]
+        spool.settle(1)
+    assert found == [*payloads(30)[10:15], *payloads(30)[20:], b"in another segment"]
+    spool.close()
+
+
 def test_the_next_spool_of_the_directory_has_what_was_not_settled(tmp_path: Path) -> None:
     first = opened(tmp_path)
     first.append(payloads(5))
