@@ -77,7 +77,7 @@ class Client:
     def emit_all(self, events: Iterable[Event]) -> None:
         """Take events over with one sync of the disk, all or none; errors as `emit`."""
         self._core.append(self._core.payloads(events))
-        self._sender.nudge()
+        self._sender.emitted()
 
     def flush(self, timeout_seconds: float) -> bool:
         """Send now what was emitted before; whether the gateway settled all of it in time."""

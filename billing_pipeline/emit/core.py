@@ -105,12 +105,15 @@ class Core:
 
     def is_due(self, hurry: int) -> bool:
         """Whether a batch should be sent now; `hurry` is the settled count that somebody waits for."""
-        waiting, options = self.spool.waiting, self.options
-        return waiting > 0 and (
-            self.settled < hurry
-            or waiting >= options.batch_events
-            or self.spool.waiting_bytes >= options.batch_bytes
-            or self.due_in_seconds() == 0
+        return self.spool.waiting > 0 and (
+            self.settled < hurry or self.is_full() or self.due_in_seconds() == 0
+        )
+
+    def is_full(self) -> bool:
+        """Whether a whole batch waits."""
+        return (
+            self.spool.waiting >= self.options.batch_events
+            or self.spool.waiting_bytes >= self.options.batch_bytes
         )
 
     def due_in_seconds(self) -> float | None:

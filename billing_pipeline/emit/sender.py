@@ -16,16 +16,17 @@ class Sender:
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._hurry = 0
+        self._is_idle = False
         self._thread = threading.Thread(target=self._run, name="billing sender", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
-    def nudge(self) -> None:
-        """Look again: something was emitted."""
-        with self._changed:
-            self._changed.notify_all()
+    def emitted(self) -> None:
+        """Look again if need be: something was emitted. Waking the thread for each event would slow both down."""
+        if self._is_idle or self._core.is_full():
+            self._notify()
 
     def flush(self, timeout_seconds: float) -> bool:
         """Send at once what waits now; whether the gateway settled all of it in time."""
@@ -44,21 +45,34 @@ class Sender:
     def stop(self, timeout_seconds: float) -> None:
         """Begin no further attempt, and wait for a running one."""
         self._stopping.set()
-        self.nudge()
+        self._notify()
         self._thread.join(max(0.0, timeout_seconds))
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._stopping.is_set() and not self._core.is_due(self._hurry):
-                    self._changed.wait(self._core.due_in_seconds())
+                self._wait_until_due()
             if self._stopping.is_set():
                 break
             pause_seconds = self._attempt()
-            self.nudge()
+            self._notify()
             if pause_seconds > 0:
                 self._core.options.chance.pause(self._stopping, pause_seconds)
         self._transport.close()
+
+    def _wait_until_due(self) -> None:
+        while not self._stopping.is_set():
+            self._is_idle = True  # before looking, so that what is emitted after the look wakes the thread
+            if self._core.is_due(self._hurry):
+                break
+            seconds = self._core.due_in_seconds()
+            self._is_idle = seconds is None
+            self._changed.wait(seconds)
+        self._is_idle = False
 
     def _attempt(self) -> float:
         delivery = self._core.delivery

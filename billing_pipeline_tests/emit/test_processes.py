@@ -32,8 +32,7 @@ made = client(batch_age_seconds=0.001, segment_bytes=5000, pauses=Pauses(first_s
 def produce(worker):
     for turn in range(1_000_000):
         event = made.usage(**USAGE, id=f"{name}/{worker}/{turn}")
-        sys.stdout.write(event.id + "\\n")
-        sys.stdout.flush()
+        os.write(1, f"{event.id}\\n".encode())
 for worker in range(3):
     threading.Thread(target=produce, args=(worker,)).start()
 """
@@ -127,7 +126,10 @@ def killed_after(process: subprocess.Popen[str], events: int) -> list[str]:
     assert process.stdout is not None
     emitted = [process.stdout.readline().strip() for _ in range(events)]
     process.send_signal(signal.SIGKILL)
-    rest, _ = process.communicate()
+    rest = (
+        process.stdout.read()
+    )  # what `communicate` would skip, as it knows nothing of what readline has buffered
+    process.communicate()
     # The last line may be torn, and then nobody was told.
     return emitted + [line.strip() for line in rest.splitlines(keepends=True) if line.endswith("\n")]
 
