@@ -42,7 +42,7 @@ class HttpTransport:
         import httpx
 
         if self._client is None:
-            self._client = httpx.Client(timeout=self._timeout_seconds)
+            self._client = httpx.Client(timeout=self._timeout_seconds, verify=_needs_tls(self._url))
         try:
             return _answer(self._client.post(self._url, content=body, headers=headers))
         except (httpx.HTTPError, OSError) as error:
@@ -67,7 +67,7 @@ class AsyncHttpTransport:
         import httpx
 
         if self._client is None:
-            self._client = httpx.AsyncClient(timeout=self._timeout_seconds)
+            self._client = httpx.AsyncClient(timeout=self._timeout_seconds, verify=_needs_tls(self._url))
         try:
             return _answer(await self._client.post(self._url, content=body, headers=headers))
         except (httpx.HTTPError, OSError) as error:
@@ -81,3 +81,8 @@ class AsyncHttpTransport:
 
 def _answer(response: "httpx.Response") -> Answer:
     return Answer(response.status_code, dict(response.headers), response.content)
+
+
+def _needs_tls(url: str) -> bool:
+    """Whether certificates are loaded and checked: always but where the address says plain HTTP."""
+    return not url.lower().startswith("http://")

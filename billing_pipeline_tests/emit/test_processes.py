@@ -160,7 +160,7 @@ def test_killed_clients_lose_nothing_that_was_emitted_and_repeat_only_the_same_e
 
 @pytest.mark.torture
 def test_many_killed_clients_lose_nothing(gateway: ScriptedGateway, tmp_path: Path) -> None:
-    kill_and_go_on(gateway, tmp_path, rounds=60, events=500)
+    kill_and_go_on(gateway, tmp_path, rounds=30, events=500)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
