@@ -371,6 +371,19 @@ class UnknownCustomerError(BillingError):
         super().__init__(f"customer {customer_id!r} is not registered; there are: {there}")
 
 
+class ProviderUsageError(BillingError):
+    """A provider's figures cannot be billed as they are. Caught by the adapters' exporter and callback."""
+
+    def __init__(self, provider: str, field: str, value: object, rule: str) -> None:
+        self.provider = provider
+        self.field = field
+        self.value = value
+        self.rule = rule
+        super().__init__(
+            f"{provider}: {field} must {rule}, and is {value!r:.200}; no event was made of this usage"
+        )
+
+
 class EventFault(NamedTuple):
     """One fault of an event, as the client found it or the gateway told it."""
 
