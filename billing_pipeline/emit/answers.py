@@ -66,10 +66,10 @@ Verdict = Settled | TryAgain | Held | Split
 
 class _Error(msgspec.Struct):
     index: int
-    code: str
+    code: str | None = None
     field: str | None = None
     value: object = None
-    message: str = ""
+    message: str | None = None
 
 
 class _Settling(msgspec.Struct):
@@ -126,7 +126,10 @@ def _settling(answer: Answer, count: int) -> Verdict:
         return Held(f"{answer.status}, but not as a gateway answers: {_told(answer.body)}")
     refused = {
         error.index: EventFault(
-            error.code, error.field or "", None if error.value is None else str(error.value), error.message
+            error.code or "",
+            error.field or "",
+            None if error.value is None else str(error.value),
+            error.message or "",
         )
         for error in found.errors
         if 0 <= error.index < count

@@ -12,6 +12,7 @@ from billing_pipeline.emit.answers import (
     retry_after_seconds,
 )
 from billing_pipeline.emit.answers import verdict_of as judged
+from billing_pipeline.errors import EventFault
 
 
 def test_only_202_207_and_422_settle_and_no_status_is_without_a_meaning() -> None:
@@ -20,6 +21,13 @@ def test_only_202_207_and_422_settle_and_no_status_is_without_a_meaning() -> Non
         assert isinstance(verdict, Settled) == (status in {202, 207, 422})
         assert isinstance(verdict, TryAgain) == (status in {408, 425, 429} or status >= 500)
         assert isinstance(verdict, Split) == (status == 413)
+
+
+def test_a_refusal_that_says_little_settles_its_event_all_the_same() -> None:
+    body = (
+        b'{"accepted": 0, "refused": 1, "errors": [{"index": 0, "code": null, "value": 7, "message": null}]}'
+    )
+    assert judged(Answer(422, {}, body), 1) == Settled({0: EventFault("", "", "7", "")})
 
 
 def test_no_answer_is_tried_again_with_its_reason() -> None:
