@@ -9,7 +9,6 @@ import json
 import re
 
 import msgspec
-from msgspec import UNSET
 
 from billing_pipeline.contract.cloudevents import is_cloudevent, own_fields
 from billing_pipeline.contract.correction_validation import check_correction
@@ -17,6 +16,7 @@ from billing_pipeline.contract.fault import Fault, Faults
 from billing_pipeline.contract.json_reading import JsonValue, Number, read_json
 from billing_pipeline.contract.limits import NESTING_LEVELS, PAYLOAD_BYTES
 from billing_pipeline.contract.log import LogRecord, payload_fields
+from billing_pipeline.contract.plain_usage import quotes_of
 from billing_pipeline.contract.reason_codes import RejectionCode
 from billing_pipeline.contract.records import RuleBrokenError, correction_record, usage_record
 from billing_pipeline.contract.validation import check_usage
@@ -25,8 +25,6 @@ from billing_pipeline.contract.wire import WireCorrection, WireUsage
 _USAGE = msgspec.json.Decoder(WireUsage)
 _CORRECTION = msgspec.json.Decoder(WireCorrection)
 _HIGH_CONTROL_CHARACTERS = re.compile(r"[\x7f-\x9f]")  # JSON itself refuses the low ones
-_QUOTES_OF_REQUIRED = 2 * (10 + 9)  # ten names, and nine texts: all but the schema version
-_QUOTES_OF_SHARE = 2 * 6
 _JSON_FAULT_RULES = {
     "invalid_utf8": "be UTF-8 text",
     "nul_character": "have no NUL character",
@@ -42,7 +40,7 @@ def parse(payload: bytes) -> LogRecord:
     fault, the message says all of them. Of a record longer than 64 KiB the first 64 KiB are kept, and the
     digest of all.
     """
-    record = parse_plain(payload)
+    record = parse_fast(payload)
     if record is not None:
         return record
     fields, found = _read(payload)
@@ -59,14 +57,13 @@ def faults(payload: bytes) -> list[Fault]:
     return _read(payload)[1]
 
 
-def parse_plain(payload: bytes) -> LogRecord | None:
+def parse_fast(payload: bytes) -> LogRecord | None:
     """The fast path: the record of a usage event in our own JSON; None where it declines to decide."""
     if len(payload) > PAYLOAD_BYTES or b"\\" in payload:
         return None
     try:
         event = _USAGE.decode(payload)
-        # Without escapes each name and text takes two quotes, so a key that came twice leaves quotes over.
-        if payload.count(b'"') != _quotes(event):
+        if payload.count(b'"') != quotes_of(event):
             return None
         text = payload.decode("utf-8")
         if (not payload.isascii() or "\x7f" in text) and _HIGH_CONTROL_CHARACTERS.search(text):
@@ -74,29 +71,6 @@ def parse_plain(payload: bytes) -> LogRecord | None:
         return usage_record(event, {"payload": text})
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, RuleBrokenError):
         return None
-
-
-def _quotes(event: WireUsage) -> int:
-    """How many quotes the event takes in JSON without escapes: two for every name and every text."""
-    quotes = _QUOTES_OF_REQUIRED if isinstance(event.quantity, str) else _QUOTES_OF_REQUIRED - 2
-    for value in (
-        event.user_id,
-        event.emitted_at,
-        event.received_at,
-        event.session_id,
-        event.parent_id,
-        event.step,
-        event.reason_code,
-    ):
-        if value is not UNSET:
-            quotes += 2 if value is None else 4
-    if event.billable is not UNSET:
-        quotes += 2
-    if event.dimensions is not UNSET:
-        quotes += 2 + 4 * len(event.dimensions or ())
-    if event.allocations is not UNSET:
-        quotes += 2 + _QUOTES_OF_SHARE * len(event.allocations or ())
-    return quotes
 
 
 def _read(payload: bytes) -> tuple[dict[str, JsonValue], list[Fault]]:

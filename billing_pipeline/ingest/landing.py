@@ -5,7 +5,6 @@ been landed is read from the table itself, never from the queue's group: killed 
 nothing counts; killed between the commit and the queue's acknowledgement, the next run goes on behind what is there.
 """
 
-import tempfile
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.control.landings import LandedFile, record_landings
 from billing_pipeline.errors import LakeError, QueueCorruptError
-from billing_pipeline.ingest.body_pipe import body_pipe
 from billing_pipeline.ingest.landing_chain import (
     NEXT_OFFSET,
     landed_file,
@@ -25,13 +23,13 @@ from billing_pipeline.ingest.landing_chain import (
     link_properties,
     mended_head,
 )
+from billing_pipeline.ingest.line_table import line_table
 from billing_pipeline.ingest.queue import Batch, Queue
 from billing_pipeline.lake.engine import Engine, Session
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.metering.calendar import Calendar, days_between
-from billing_pipeline.schemas.columns import CONTROL, PARSED
 from billing_pipeline.schemas.table import Column, ColumnType
-from billing_pipeline.schemas.tables import FAULT, RAW_USAGE_EVENTS, REQUEUED
+from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine as ControlDatabase
@@ -43,33 +41,11 @@ STRETCH_RECORDS = 1_000_000
 
 SQL = Path(__file__).parent / "sql"
 
-_BATCH_COLUMNS = (
-    Column("batch", ColumnType.WHOLE, "the batch's own number, on each of its lines"),
-    Column("first_offset", ColumnType.WHOLE, "offset of its first record"),
-    Column("producer", ColumnType.TEXT, "who handed it in"),
-    Column(
-        "received_at", ColumnType.WHOLE, "microseconds; null where each line carries its own", nullable=True
-    ),
-)
-_DAY_COLUMNS = (
+DAY_COLUMNS = (
     Column("day", ColumnType.DAY, "receipt day"),
     Column("opens_at", ColumnType.WHOLE, "first instant, microseconds"),
     Column("closes_at", ColumnType.WHOLE, "first instant after it, microseconds"),
 )
-# Instants come as whole microseconds, bytes as text: what JSON can carry.
-_LINE_TYPES = {ColumnType.INSTANT: "BIGINT", ColumnType.BYTES: "VARCHAR"}
-_LINE_COLUMNS = {
-    "batch": "BIGINT",
-    "batch_index": "BIGINT",
-    "received_at": "BIGINT",
-    "kind": "VARCHAR",
-    "payload": "VARCHAR",
-    "payload_base64": "VARCHAR",
-    **{
-        column.name: _LINE_TYPES.get(column.type, str(column.type))
-        for column in (*REQUEUED, *PARSED, *CONTROL, *FAULT)
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -79,17 +55,6 @@ class Landed:
     first_offset: int
     next_offset: int
     rows: dict[date, int]
-
-
-@dataclass(frozen=True)
-class _Header:
-    batch: int
-    first_offset: int
-    next_offset: int
-    producer: str
-    received_at: int | None
-    first_received_at: int
-    last_received_at: int
 
 
 @dataclass(frozen=True)
@@ -158,23 +123,16 @@ class Lander:
         hashed: list[Future[LandedFile]] = []
         position, last_received_at = start, 0
         with (
-            tempfile.TemporaryDirectory(dir=self.engine.scratch) as folder,
             closing(self._reads(start, end)) as reads,
             ThreadPoolExecutor(1, "hash") as hashing,
         ):
             try:
                 for batches in reads:
-                    with (
-                        self.engine.session() as session,
-                        body_pipe(
-                            Path(folder) / "records.ndjson", [batch.body for batch in batches]
-                        ) as lines,
-                    ):
-                        headers = [_header(batch) for batch in batches]
-                        written = self._write(session, lines, headers, rows)
+                    with self.engine.session() as session:
+                        written = self._write(session, batches, rows)
                     files += written
                     hashed += [hashing.submit(landed_file, path) for path in written]
-                    position, last_received_at = headers[-1].next_offset, headers[-1].last_received_at
+                    position, last_received_at = batches[-1].next_offset, batches[-1].last_received_at
             except QueueCorruptError:
                 # What stands before the damage is landed; the next stretch begins at it and fails.
                 if not files:
@@ -209,22 +167,14 @@ class Lander:
                     ahead = pool.submit(self.queue.read_from, position, stop - position)
                 yield batches
 
-    def _write(
-        self, session: Session, lines: Path, batches: Sequence[_Header], rows: dict[date, int]
-    ) -> list[Path]:
-        """Write the records of some batches, a file per receipt day; `lines` can be read once."""
-        session.load_json("records", _LINE_COLUMNS, [lines])
-        session.load(
-            "batches", _BATCH_COLUMNS, [(b.batch, b.first_offset, b.producer, b.received_at) for b in batches]
-        )
+    def _write(self, session: Session, batches: Sequence[Batch], rows: dict[date, int]) -> list[Path]:
+        """Write the records of some batches, a file per receipt day."""
+        session.load_arrow("lines", line_table(batches))
         first, last = batches[0].first_received_at, batches[-1].last_received_at
         days = days_between(self.calendar.receipt_day(first), self.calendar.receipt_day(last))
         entries = [self.calendar.entry(day) for day in days]
-        session.load(
-            "days", _DAY_COLUMNS, [(entry.day, entry.opens_at, entry.closes_at) for entry in entries]
-        )
-        make = session.define if len(days) == 1 else session.keep
-        make("landed", SQL / "landed.sql")
+        session.load("days", DAY_COLUMNS, [(entry.day, entry.opens_at, entry.closes_at) for entry in entries])
+        define_landed(session, len(days))
         files = []
         landed = 0
         for day in days:
@@ -240,15 +190,12 @@ class Lander:
         return files
 
 
-def _header(batch: Batch) -> _Header:
-    first, last = batch.places()
-    received_at = batch.received_at or 0
-    return _Header(
-        batch=first.batch,
-        first_offset=batch.first_offset,
-        next_offset=batch.next_offset,
-        producer=batch.producer,
-        received_at=batch.received_at,
-        first_received_at=received_at if first.received_at is None else first.received_at,
-        last_received_at=received_at if last.received_at is None else last.received_at,
-    )
+def define_landed(session: Session, days: int) -> None:
+    """Name `landed`: the rows of the raw table that the relations `lines` and `days` stand for.
+
+    It is computed whenever it is read, which for more than one day is too often.
+    """
+    session.define("landed_plain", SQL / "landed_plain.sql")
+    session.define("landed_records", SQL / "landed_records.sql")
+    make = session.define if days == 1 else session.keep
+    make("landed", SQL / "landed.sql")

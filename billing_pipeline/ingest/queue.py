@@ -4,41 +4,31 @@ The log is one order of records, numbered densely from 0. What `append` has retu
 follow the log in named groups, each with its own committed offset.
 """
 
+import sys
+from array import array
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
-
 from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.contract.log_lines import Body, read_line
+from billing_pipeline.errors import QueueError
 
 MAX_BATCH_RECORDS = 10_000
 """Records in one append; more is refused."""
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
-"""Bytes of one append's body (NDJSON); more is refused."""
-
-_DECODER = msgspec.json.Decoder(LogRecord)
-
-
-class BatchPlace(msgspec.Struct, frozen=True):
-    """What a line has besides its record: the batch's own number, the place in it, and an import's receipt time."""
-
-    batch: int
-    batch_index: int
-    received_at: int | None = None
-
-
-_PLACE_DECODER = msgspec.json.Decoder(BatchPlace)
+"""Bytes of one append's lines; more is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one `append` accepted: a dense range of offsets.
 
-    `received_at` (UTC µs) holds for all records; it is None where an import brought receipt times of its own,
-    and then each line of the body carries the field `received_at`. `body` is NDJSON of `LogRecord`, a line
-    per record in offset order, each ended by a line feed and led by the fields of `BatchPlace`.
+    `received_at` (UTC µs) holds for all records; it is None where an import brought receipt times of its own, and
+    then `receipt_times_us` has them: eight bytes per record, little-endian. `body` holds a line per record in offset
+    order (`contract.log_lines`).
     """
 
     first_offset: int
@@ -46,6 +36,7 @@ class Batch:
     producer: str
     received_at: int | None
     body: bytes
+    receipt_times_us: bytes = b""
 
     @property
     def next_offset(self) -> int:
@@ -54,19 +45,39 @@ class Batch:
 
     def records(self) -> Iterator[LogRecord]:
         """The records in offset order."""
-        return (_DECODER.decode(line) for line in self.body.splitlines())
-
-    def places(self) -> tuple[BatchPlace, BatchPlace]:
-        """Batch number, place and receipt time of the first and the last record."""
-        last = self.body[self.body.rfind(b"\n", 0, -1) + 1 :]
-        return _PLACE_DECODER.decode(self.body[: self.body.index(b"\n")]), _PLACE_DECODER.decode(last)
+        return map(read_line, self.body.splitlines())
 
     def receipt_times(self) -> list[int]:
         """The receipt time (UTC µs) of each record, in offset order."""
         if self.received_at is not None:
             return [self.received_at] * self.count
-        places = map(_PLACE_DECODER.decode, self.body.splitlines())
-        return [place.received_at for place in places if place.received_at is not None]
+        return array_of(self.receipt_times_us).tolist()
+
+    @property
+    def first_received_at(self) -> int:
+        """The receipt time (UTC µs) of the first record."""
+        return self.receipt_times()[0] if self.received_at is None else self.received_at
+
+    @property
+    def last_received_at(self) -> int:
+        """The receipt time (UTC µs) of the last record; none in the batch is larger."""
+        return self.receipt_times()[-1] if self.received_at is None else self.received_at
+
+
+def times_bytes(receipt_times: Sequence[int]) -> bytes:
+    """Receipt times (UTC µs) as a batch holds them."""
+    times = array("q", receipt_times)
+    if sys.byteorder == "big":
+        times.byteswap()
+    return times.tobytes()
+
+
+def array_of(receipt_times_us: bytes) -> "array[int]":
+    """The receipt times (UTC µs) that a batch holds."""
+    times = array("q", receipt_times_us)
+    if sys.byteorder == "big":
+        times.byteswap()
+    return times
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ class Queue(Protocol):
     def append(
         self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None
     ) -> range:
-        """Append 1 to 10,000 records (16 MiB of NDJSON) and return their offsets once they are durable.
+        """Append 1 to 10,000 records (16 MiB of lines) and return their offsets once they are durable.
 
         Args:
             producer: who sent them; kept with the batch.
@@ -106,6 +117,16 @@ class Queue(Protocol):
             QueueError: empty or too large, no room in time, or it could not be made durable. Then nothing is
                 acknowledged, and the same records can be sent again.
             ClockError: the receipt times are not possible, or the wall clock cannot be trusted.
+        """
+        ...
+
+    def submit(self, producer: str, body: Body) -> Future[range]:
+        """Hand in 1 to 10,000 lines without waiting for the disk; the future ends with their offsets once durable.
+
+        Raises:
+            QueueFullError: the buffer before the disk has no room now.
+            QueueError: empty or too large, or the queue cannot be written. It may also come through the future, as
+                may `ClockError`.
         """
         ...
 
@@ -160,3 +181,17 @@ class Queue(Protocol):
     def status(self) -> QueueStatus:
         """Offsets, clock, groups and size, read together."""
         ...
+
+
+def check_size(body: Body) -> None:
+    """Refuse what is more or less than one append may bring.
+
+    Raises:
+        QueueError: it is empty or too large.
+    """
+    if not 1 <= body.count <= MAX_BATCH_RECORDS:
+        raise QueueError(f"an append of {body.count} records; send 1 to {MAX_BATCH_RECORDS} at a time")
+    if len(body.lines) > MAX_BATCH_BYTES:
+        raise QueueError(
+            f"an append of {len(body.lines)} bytes; send at most {MAX_BATCH_BYTES} bytes at a time"
+        )

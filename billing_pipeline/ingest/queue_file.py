@@ -15,7 +15,7 @@ from pathlib import Path
 from billing_pipeline.errors import QueueCorruptError, QueueError
 from billing_pipeline.ingest.queue import Batch
 
-FILE_VERSION = 1
+FILE_VERSION = 2
 BUSY_SECONDS = 30.0
 
 _SCHEMA = f"""
@@ -28,6 +28,7 @@ CREATE TABLE batches (
     first_received_at INTEGER NOT NULL,
     last_received_at INTEGER NOT NULL,
     crc32 INTEGER NOT NULL,
+    receipt_times_us BLOB,
     body BLOB NOT NULL
 );
 CREATE TABLE advances (advanced_to INTEGER PRIMARY KEY, crc32 INTEGER NOT NULL);
@@ -35,7 +36,10 @@ PRAGMA user_version = {FILE_VERSION};
 COMMIT;
 """
 
-_COLUMNS = "first_offset, count, producer, received_at, first_received_at, last_received_at, crc32, body"
+_COLUMNS = (
+    "first_offset, count, producer, received_at, first_received_at, last_received_at, crc32, "
+    "receipt_times_us, body"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class BatchRow:
             self.last_received_at,
             batch.producer,
         )
-        return zlib.crc32(batch.body, zlib.crc32(repr(header).encode()))
+        return zlib.crc32(batch.body, zlib.crc32(batch.receipt_times_us, zlib.crc32(repr(header).encode())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def insert_batch(connection: sqlite3.Connection, row: BatchRow) -> None:
     """Insert one batch; the caller commits."""
     batch = row.batch
     connection.execute(
-        f"INSERT INTO batches ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO batches ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             batch.first_offset,
             batch.count,
@@ -136,6 +140,7 @@ def insert_batch(connection: sqlite3.Connection, row: BatchRow) -> None:
             row.first_received_at,
             row.last_received_at,
             row.crc32,
+            batch.receipt_times_us or None,
             batch.body,
         ),
     )
@@ -189,10 +194,16 @@ def log_end(connection: sqlite3.Connection, path: Path) -> LogEnd:
     )
 
 
-def _checked(path: Path, values: tuple[int, int, str, int | None, int, int, int, bytes]) -> BatchRow:
-    first_offset, count, producer, received_at, first_received_at, last_received_at, crc32, body = values
+def _checked(
+    path: Path, values: tuple[int, int, str, int | None, int, int, int, bytes | None, bytes]
+) -> BatchRow:
+    first_offset, count, producer, received_at, first_received_at, last_received_at, crc32, times, body = (
+        values
+    )
     row = BatchRow(
-        Batch(first_offset, count, producer, received_at, body), first_received_at, last_received_at
+        Batch(first_offset, count, producer, received_at, body, times or b""),
+        first_received_at,
+        last_received_at,
     )
     if type(body) is not bytes or row.crc32 != crc32:
         raise QueueCorruptError(str(path), first_offset)

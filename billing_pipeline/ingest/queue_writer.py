@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from billing_pipeline.errors import ClockError, QueueError, QueueFullError, QueueLockedError
-from billing_pipeline.ingest.queue import Batch
+from billing_pipeline.ingest.queue import Batch, times_bytes
 from billing_pipeline.ingest.queue_clock import QueueClock
 from billing_pipeline.ingest.queue_file import BatchRow, connect_writer, insert_advance, insert_batch, log_end
 
@@ -88,20 +88,21 @@ class QueueWriter:
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
-    def submit(self, request: Append | Advance) -> Future[range]:
-        """Hand in a request; its future ends after the commit. Waits while the buffer is full.
+    def submit(self, request: Append | Advance, *, wait: bool = True) -> Future[range]:
+        """Hand in a request; its future ends after the commit. Waits while the buffer is full, if it may.
 
         Raises:
             QueueFullError: there was no room in time; nothing was taken in.
             QueueError: the writer is closed, or an earlier commit failed.
         """
-        deadline = time.monotonic() + self._buffer_timeout_seconds
+        timeout_seconds = self._buffer_timeout_seconds if wait else 0.0
+        deadline = time.monotonic() + timeout_seconds
         with self._changed:
             while self._refusal is None and not self._has_room(request):
                 if not self._changed.wait(max(0.0, deadline - time.monotonic())) and not self._has_room(
                     request
                 ):
-                    raise QueueFullError(self._waiting_bytes, self._buffer_timeout_seconds)
+                    raise QueueFullError(self._waiting_bytes, timeout_seconds)
             if self._refusal is not None:
                 raise QueueError(self._refusal)
             self._waiting.append(request)
@@ -175,7 +176,8 @@ class QueueWriter:
         else:
             self._clock.accept(request.received_at)
             first = request.received_at[0]
-            batch = Batch(first_offset, request.count, request.producer, None, request.body)
+            times = times_bytes(request.received_at)
+            batch = Batch(first_offset, request.count, request.producer, None, request.body, times)
         insert_batch(self._connection, BatchRow(batch, first, self._clock.value))
         self._next_offset = batch.next_offset
         return range(first_offset, self._next_offset)

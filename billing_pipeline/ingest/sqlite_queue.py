@@ -1,31 +1,25 @@
 """The durable queue in one SQLite file: the embedded default, for one machine."""
 
-import secrets
 import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.errors import QueueCorruptError, QueueError
 from billing_pipeline.ingest.consumers import Consumers
-from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Batch, QueueStatus
+from billing_pipeline.ingest.queue import Batch, QueueStatus, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
 from billing_pipeline.ingest.queue_file import LogEnd, batches_from, log_end, reader
 from billing_pipeline.ingest.queue_writer import Advance, Append, QueueWriter
 
 MAX_READ_BYTES = 256 * 1024 * 1024
 """Bodies returned by one read, so that a reader's memory is bounded; the rest comes with the next read."""
-
-BATCH_NUMBER_BITS = 62
-"""Random numbers of this size do not meet among the batches that are ever read together."""
-
-_ENCODER = msgspec.json.Encoder()
 
 
 class SqliteQueue:
@@ -80,19 +74,19 @@ class SqliteQueue:
         self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None
     ) -> range:
         """Append and return the offsets once they are durable. See `Queue.append`."""
-        if not 1 <= len(records) <= MAX_BATCH_RECORDS:
-            raise QueueError(f"an append of {len(records)} records; send 1 to {MAX_BATCH_RECORDS} at a time")
         if received_at is not None and len(received_at) != len(records):
             raise QueueError(
                 f"{len(records)} records with {len(received_at)} receipt times; give one for each"
             )
-        body = _body(records, received_at)
-        if len(body) > MAX_BATCH_BYTES:
-            raise QueueError(
-                f"an append of {len(body)} bytes; send at most {MAX_BATCH_BYTES} bytes at a time"
-            )
-        request = Append(producer, len(records), body, received_at)
+        body = body_of(map(record_line, records))
+        check_size(body)
+        request = Append(producer, body.count, body.lines, received_at)
         return self._open_writer().submit(request).result()
+
+    def submit(self, producer: str, body: Body) -> Future[range]:
+        """Hand lines in without waiting. See `Queue.submit`."""
+        check_size(body)
+        return self._open_writer().submit(Append(producer, body.count, body.lines), wait=False)
 
     def advance(self, to_us: int) -> None:
         """Move the clock on. See `Queue.advance`."""
@@ -177,22 +171,3 @@ class SqliteQueue:
             if connection is None:
                 return LogEnd(next_offset=0, last_received_at=None, advanced_to=None)
             return log_end(connection, self.path)
-
-
-def _body(records: Sequence[LogRecord], received_at: Sequence[int] | None) -> bytes:
-    """A line per record, led by the batch's own number and the record's place in it.
-
-    Offsets are given out only when the batch is committed, so a line cannot carry its own. With these two, whoever
-    reads many batches at once finds every record's offset without relying on the order of lines.
-    """
-    batch = secrets.randbits(BATCH_NUMBER_BITS)
-    lines = [
-        b'{"batch":%d,"batch_index":%d,%b' % (batch, index, _ENCODER.encode(record)[1:])
-        for index, record in enumerate(records)
-    ]
-    if received_at is not None:
-        lines = [
-            line[:-1] + b',"received_at":%d}' % instant
-            for line, instant in zip(lines, received_at, strict=True)
-        ]
-    return b"\n".join(lines) + b"\n"

@@ -11,6 +11,7 @@ from billing_pipeline.lake.engine import PAYER_PART, WrittenFile
 from billing_pipeline.schemas.table import Column, Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 # Columns with more distinct values in a row group (ids, digests, payloads) gain nothing from a dictionary; the limit
@@ -27,7 +28,6 @@ CREATE OR REPLACE TEMP MACRO payer_parts(allocations) AS from_json_strict(alloca
 CREATE OR REPLACE TEMP MACRO json_member(object, name) AS
     json_extract_string(object, '/' || replace(replace(name, '~', '~0'), '/', '~1'));
 """
-JSON_OBJECT_BYTES = 1 << 20
 
 
 class DuckDBSession:
@@ -65,15 +65,10 @@ class DuckDBSession:
             self._execute(f"INSERT INTO {_quoted(name)} SELECT * FROM _loaded")
             self._connection.unregister("_loaded")
 
-    def load_json(self, name: str, columns: dict[str, str], paths: Sequence[Path]) -> None:
-        """See `Session.load_json`."""
-        declared = ", ".join(f"{_quoted(column)}: '{kind}'" for column, kind in columns.items())
-        self._create(
-            "VIEW",
-            name,
-            f"AS SELECT * FROM read_json({_text_list([str(path) for path in paths])}, format='newline_delimited', "
-            f"maximum_object_size={JSON_OBJECT_BYTES}, columns={{{declared}}})",
-        )
+    def load_arrow(self, name: str, table: "pa.Table") -> None:
+        """See `Session.load_arrow`."""
+        self._connection.register(f"_{name}", table)
+        self._create("VIEW", name, f"AS SELECT * FROM {_quoted(f'_{name}')}")
 
     def define(self, name: str, statement: Path) -> None:
         """See `Session.define`."""

@@ -12,9 +12,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from billing_pipeline.schemas.table import Column, ColumnType, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PAYER_PART = {
     "allocation_index": ColumnType.WHOLE,
@@ -46,8 +49,8 @@ class Session(Protocol):
     def load(self, name: str, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
         """Name a relation of a few rows from Python, in the given types."""
 
-    def load_json(self, name: str, columns: dict[str, str], paths: Sequence[Path]) -> None:
-        """Name a relation over newline-delimited JSON files with declared columns; it is parsed when read."""
+    def load_arrow(self, name: str, table: "pa.Table") -> None:
+        """Name a relation of many rows that are in memory already, without copying them where the engine can."""
 
     def define(self, name: str, statement: Path) -> None:
         """Name what a statement selects; it is computed whenever it is read."""

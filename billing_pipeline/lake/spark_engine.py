@@ -61,15 +61,13 @@ class SparkSQLSession:
         pq.write_table(pa.table(arrays, [column.name for column in columns]), path, compression="zstd")
         self._read(name, _declared(columns), [str(path)])
 
-    def load_json(self, name: str, columns: dict[str, str], paths: Sequence[Path]) -> None:
-        """See `Session.load_json`. What can be read once is read here, into the scratch, as Spark reads twice."""
-        copies = [self._new() for _ in paths]
-        for path, copy in zip(paths, copies, strict=True):
-            with path.open("rb") as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-        declared = ", ".join(f"`{column}` {_JSON_TYPES[kind]}" for column, kind in columns.items())
-        reader = self._spark.read.schema(declared).options(**READ, mode="FAILFAST")
-        reader.json([str(copy) for copy in copies]).createOrReplaceTempView(name)
+    def load_arrow(self, name: str, table: "pa.Table") -> None:
+        """See `Session.load_arrow`."""
+        import pyarrow.parquet as pq
+
+        path = self._new()
+        pq.write_table(table, path, compression="zstd")
+        self._spark.read.parquet(str(path)).createOrReplaceTempView(name)
 
     def define(self, name: str, statement: Path) -> None:
         """See `Session.define`."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from billing_pipeline.contract.log import payload_bytes
-from billing_pipeline.contract.parsing import faults, parse, parse_plain, parse_value
+from billing_pipeline.contract.parsing import faults, parse, parse_fast, parse_value
 
 EVENT: dict[str, Any] = {
     "id": "req-1:output",
@@ -48,7 +48,7 @@ def test_a_valid_event_becomes_a_record_with_its_bytes() -> None:
 def test_decimal_text_and_integers_are_quantities(quantity: object) -> None:
     """Up to 29 integer and 9 fractional digits, as text or as a JSON integer."""
     assert faults(payload(quantity=quantity)) == []
-    assert parse_plain(payload(quantity=quantity)) is not None
+    assert parse_fast(payload(quantity=quantity)) is not None
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_single_fault_is_named(changes: dict[str, object], code: str, field: s
     assert (code, field) in codes(data)
     record = parse(data)
     assert (record.kind, record.fault_code, record.fault_field) == ("invalid", code, field)
-    assert parse_plain(data) is None
+    assert parse_fast(data) is None
 
 
 def test_every_fault_is_listed() -> None:
@@ -166,7 +166,7 @@ def test_keys_given_twice_are_refused_at_any_level() -> None:
     nested = text.replace('"model"', '"model": "m-1", "model"').encode()
     assert codes(nested) == [("duplicate_key", "model")]
     assert parse(nested).kind == "invalid"
-    assert parse_plain(nested) is None
+    assert parse_fast(nested) is None
 
 
 def test_brackets_in_texts_are_not_depth() -> None:
@@ -200,8 +200,8 @@ def test_null_is_the_same_as_absent() -> None:
 def test_escapes_and_foreign_letters_are_read() -> None:
     """The fast path takes plain UTF-8, the slow one escapes, both to the same event."""
     plain = json.dumps(EVENT | {"user_id": "Zoë"}, ensure_ascii=False).encode()
-    assert parse_plain(plain) is not None
-    assert parse_plain(payload(user_id="Zoë")) is None
+    assert parse_fast(plain) is not None
+    assert parse_fast(payload(user_id="Zoë")) is None
     assert parse(payload(user_id="Zoë")).payload_digest == parse(plain).payload_digest
 
 

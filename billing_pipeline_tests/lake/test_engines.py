@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -249,14 +250,12 @@ def test_what_is_defined_follows_its_relations_and_what_is_kept_does_not(
         assert session.rows("SELECT * FROM kept") == [(1,)]
 
 
-def test_json_lines_are_read_in_declared_types(engine: Engine, tmp_path: Path) -> None:
-    path = tmp_path / "lines.ndjson"
-    path.write_text('{"a":"1.000000001","b":"ü\\n","c":7,"d":true}\n{"b":null,"e":1}\n', "utf-8")
-    columns = {"a": "DECIMAL(38,9)", "b": "VARCHAR", "c": "BIGINT", "d": "BOOLEAN"}
+def test_a_table_in_memory_is_a_relation_and_the_next_one_takes_its_name(engine: Engine) -> None:
     with engine.session() as session:
-        session.load_json("lines", columns, [path])
-        found = session.rows("SELECT * FROM lines ORDER BY c")
-    assert found == [(Decimal("1.000000001"), "ü\n", 7, True), (None, None, None, None)]
+        for numbers in ([1, 2], [3]):
+            session.load_arrow("numbers", pa.table({"number": numbers, "line": [f"ü{n}\n" for n in numbers]}))
+            found = session.rows("SELECT number, line FROM numbers ORDER BY number")
+            assert found == [(number, f"ü{number}\n") for number in numbers]
 
 
 Q = "CAST('{}' AS DECIMAL(38,9))".format
