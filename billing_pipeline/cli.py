@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from billing_pipeline.commands.keys import keys
+from billing_pipeline.commands.serve import serve
 from billing_pipeline.errors import BillingError
 
 if TYPE_CHECKING:
@@ -355,6 +356,7 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
 
 
 billing.add_command(keys)
+billing.add_command(serve)
 
 
 def _pipeline() -> "Pipeline":

@@ -1,0 +1,96 @@
+"""One connection to the gateway: uvicorn's protocol, with bounds on slow, large and unread ones."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from billing_pipeline.gateway.limits import ANSWER_SECONDS, HEAD_BYTES, HEAD_SECONDS, WIRE_BYTES
+
+_MESSAGE_BYTES = 4 * WIRE_BYTES
+"""Of a message with the framing of its chunks, and trailers."""
+
+
+class Connection(HttpToolsProtocol):
+    """Closes where no headers come in time, where they are too long, and where answers are not read.
+
+    `max_connections` is set by the server before the first connection.
+    """
+
+    max_connections = 1000
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._answer_timer: asyncio.TimerHandle | None = None
+        self._head_open = True
+        self._message_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Refuse one connection too many; else wait for its first headers."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            self._end(b"503 Service Unavailable", "too_many_connections", b"retry-after: 1\r\n")
+            return
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop all timers."""
+        self._stop_head_timer()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what a message has, whatever it is."""
+        if self.transport.is_closing():
+            return
+        self._message_bytes += len(data)
+        super().data_received(data)
+        if self._message_bytes > (HEAD_BYTES if self._head_open else _MESSAGE_BYTES):
+            if self._head_open:
+                self._end(b"431 Request Header Fields Too Large", "headers_too_large")
+            else:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Begin to count, and to wait for the headers."""
+        super().on_message_begin()
+        self._head_open = True
+        self._message_bytes = 0
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+
+    def on_headers_complete(self) -> None:
+        """The headers came in time."""
+        self._head_open = False
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read: wait for it, but not for ever."""
+        super().pause_writing()
+        self._answer_timer = self._answer_timer or self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+        super().resume_writing()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_too_slow(self) -> None:
+        self._head_timer = None
+        self._end(b"408 Request Timeout", "headers_too_slow")
+
+    def _end(self, status: bytes, code: str, headers: bytes = b"") -> None:
+        if self.transport.is_closing():
+            return
+        body = b'{"error":{"code":"%b","message":"the connection is closed"}}' % code.encode()
+        head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n%b\r\n"
+        self.transport.write(head % (status, len(body), headers) + body)
+        self.transport.close()
