@@ -81,7 +81,8 @@ def list_keys(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(title="API keys", title_justify="left")
-    for column in ("id", "name", "state", "customers", "sources", "events/s", "expires", "secrets"):
+    table.add_column("id", no_wrap=True)
+    for column in ("name", "state", "customers", "sources", "events/s", "expires", "secrets"):
         table.add_column(column)
     for key in found:
         row = _row(key, now)

@@ -14,10 +14,11 @@ _MESSAGE_BYTES = 4 * WIRE_BYTES
 class Connection(HttpToolsProtocol):
     """Closes where no headers come in time, where they are too long, and where answers are not read.
 
-    `max_connections` is set by the server before the first connection.
+    `max_connections` and `head_seconds` are those of the server's settings.
     """
 
     max_connections = 1000
+    head_seconds: float = HEAD_SECONDS
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -32,7 +33,7 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self.max_connections:
             self._end(b"503 Service Unavailable", "too_many_connections", b"retry-after: 1\r\n")
             return
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all timers."""
@@ -46,6 +47,8 @@ class Connection(HttpToolsProtocol):
             return
         self._message_bytes += len(data)
         super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            self._await_head()  # empty lines begin no message, and end the wait for one
         if self._message_bytes > (HEAD_BYTES if self._head_open else _MESSAGE_BYTES):
             if self._head_open:
                 self._end(b"431 Request Header Fields Too Large", "headers_too_large")
@@ -57,8 +60,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._head_open = True
         self._message_bytes = 0
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+        self._await_head()
 
     def on_headers_complete(self) -> None:
         """The headers came in time."""
@@ -77,6 +79,10 @@ class Connection(HttpToolsProtocol):
             self._answer_timer.cancel()
             self._answer_timer = None
         super().resume_writing()
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_seconds, self._head_too_slow)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

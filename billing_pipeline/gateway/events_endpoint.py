@@ -110,7 +110,7 @@ class EventsEndpoint:
             RequestRefusedError: the queue did not take them.
         """
         gateway = self._gateway
-        gateway.check_open()
+        gateway.check_working()
         if self._completions is None:
             self._completions = Completions(asyncio.get_running_loop())
         body = body_of(admission.lines)
@@ -120,8 +120,7 @@ class EventsEndpoint:
             await self._completions.wait(gateway.queue.submit(key.name, body))
         except QueueError as error:
             raise gateway.refusal_of(error) from error
-        if gateway.failure is not None:
-            gateway.check_open()  # what was durable is sent again, and found to be a duplicate
+        gateway.check_working()  # what is durable all the same is sent again, and found to be a duplicate
         metrics = gateway.metrics
         metrics.durable_seconds.observe(time.perf_counter() - started)
         metrics.accepted.inc(admission.accepted)

@@ -49,25 +49,26 @@ class Gateway:
         metrics.registry.register(QueueCollector(self.queue.status))
 
     def check_open(self) -> None:
-        """Refuse where nothing can be accepted any more.
+        """Refuse a new request where none is taken any more.
 
         Raises:
             RequestRefusedError: the queue has failed, or the gateway is being stopped.
         """
-        if self.failure is not None:
-            raise RequestRefusedError(
-                503,
-                "queue_failed",
-                "the queue cannot be written; see the gateway's log",
-                retry_after_seconds=_FAILED_RETRY_SECONDS,
-            )
+        self.check_working()
         if self.draining:
+            message = "the gateway is being stopped; send it again"
             raise RequestRefusedError(
-                503,
-                "shutting_down",
-                "the gateway is being stopped; send it again",
-                retry_after_seconds=_DRAINING_RETRY_SECONDS,
+                503, "shutting_down", message, retry_after_seconds=_DRAINING_RETRY_SECONDS
             )
+
+    def check_working(self) -> None:
+        """Refuse where nothing can be made durable any more; while stopping, what is under way still is.
+
+        Raises:
+            RequestRefusedError: the queue has failed.
+        """
+        if self.failure is not None:
+            raise _failed()
 
     def fail(self, error: QueueError) -> None:
         """Take nothing more, and have the process end."""
@@ -88,9 +89,9 @@ class Gateway:
                 503, "clock_not_trusted", message, retry_after_seconds=_CLOCK_RETRY_SECONDS
             )
         self.fail(error)
-        return RequestRefusedError(
-            503,
-            "queue_failed",
-            "the queue cannot be written; see the gateway's log",
-            retry_after_seconds=_FAILED_RETRY_SECONDS,
-        )
+        return _failed()
+
+
+def _failed() -> RequestRefusedError:
+    message = "the queue cannot be written; see the gateway's log"
+    return RequestRefusedError(503, "queue_failed", message, retry_after_seconds=_FAILED_RETRY_SECONDS)

@@ -22,6 +22,9 @@ HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10
 """How long a request's line and headers may take to come."""
 
+IDLE_SECONDS = 75
+"""How long a connection is kept between requests; longer than the usual proxies keep theirs."""
+
 ANSWER_SECONDS = 30
 """How long a client may not read its answer."""
 

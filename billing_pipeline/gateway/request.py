@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,6 +18,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_PROCESS = secrets.token_hex(8).encode()
+_NUMBERS = count(1)
 _IS_CORRELATION_ID = re.compile(rb"[!-~]{1,128}").fullmatch
 _DISCARD_BYTES = 1 << 20
 _DISCARD_SECONDS = 2.0
@@ -37,7 +40,9 @@ class Request:
         """Whether the body has been read to its end."""
         self.wire_bytes = 0
         shown = self.headers.get(b"x-correlation-id", b"")
-        self.correlation_id: bytes = shown if _IS_CORRELATION_ID(shown) else secrets.token_hex(16).encode()
+        self.correlation_id: bytes = (
+            shown if _IS_CORRELATION_ID(shown) else b"%b-%x" % (_PROCESS, next(_NUMBERS))
+        )
 
     def header(self, name: bytes) -> str:
         """The value of a header, named in lower case; empty where there is none."""
@@ -110,10 +115,10 @@ class Request:
             raise ClientGoneError
         part: bytes = message.get("body", b"")
         self.wire_bytes += len(part)
+        self.came_whole = not message.get("more_body", False)
         if self.wire_bytes > WIRE_BYTES:
             raise _too_large()
         share.take(len(part))
-        self.came_whole = not message.get("more_body", False)
         return part
 
     async def discard_rest(self) -> None:

@@ -17,6 +17,7 @@ from billing_pipeline.gateway.application import application
 from billing_pipeline.gateway.chores import advance_to_now, keep_clock, take_keys, watch_keys
 from billing_pipeline.gateway.connection import Connection
 from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.gateway.limits import HEAD_SECONDS, IDLE_SECONDS
 from billing_pipeline.settings import GatewaySettings
 
 FAILED_STATUS = 70
@@ -35,13 +36,15 @@ class Server(uvicorn.Server):
     def __init__(self, gateway: Gateway, read_keys: Callable[[], Iterable[ApiKey]]) -> None:
         config = uvicorn.Config(
             application(gateway),
-            http=type("GatewayConnection", (Connection,), {"max_connections": gateway.settings.connections}),
+            http=_connection(gateway.settings),
             ws="none",
             lifespan="off",
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=_ANSWER_SECONDS,
         )
         super().__init__(config)
@@ -119,6 +122,14 @@ def serve(
     gateway.log.info("stopped")
     gateway.log.flush()
     return 0 if gateway.failure is None else FAILED_STATUS
+
+
+def _connection(settings: GatewaySettings) -> type[Connection]:
+    class BoundedConnection(Connection):
+        max_connections = settings.connections
+        head_seconds = min(HEAD_SECONDS, settings.body_seconds)
+
+    return BoundedConnection
 
 
 def _end_soon(server: Server) -> None:
