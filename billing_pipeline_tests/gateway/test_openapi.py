@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from billing_pipeline.gateway.openapi import openapi_document
 from billing_pipeline_tests.gateway.served import Served
 
-EXAMPLES = 60
+EXAMPLES = 40
 
 
 def test_the_documents_own_schemas_are_schemas() -> None:

@@ -61,7 +61,8 @@ def test_slow_headers_are_given_up(served: Served) -> None:
     """As is a connection on which nothing is sent, or only empty lines after a request."""
     with served.connect() as slow, served.connect() as silent, served.connect() as empty:
         empty.sendall(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
-        assert empty.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        while not empty.recv(65_536).endswith(b'{"alive":true}'):
+            pass
         empty.sendall(b"\r\n")
         slow.sendall(served.head(1000)[:-2])
         for connection in (slow, silent, empty):
