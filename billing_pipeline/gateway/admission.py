@@ -14,6 +14,7 @@ from billing_pipeline.errors import RequestRefusedError
 from billing_pipeline.gateway.byte_budget import Share
 from billing_pipeline.gateway.framing import Frame
 from billing_pipeline.gateway.limits import LINES_BYTES, SLICE_EVENTS
+from billing_pipeline.gateway.request_code import RequestCode
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ async def admit_all(frames: Sequence[Frame], scope: Scope, share: Share) -> Admi
         if size_bytes > LINES_BYTES:
             raise RequestRefusedError(
                 413,
-                "batch_too_large",
+                RequestCode.BATCH_TOO_LARGE,
                 f"the events take more than {LINES_BYTES} bytes in the log; send fewer at once",
                 limit=LINES_BYTES,
             )

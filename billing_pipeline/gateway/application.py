@@ -11,6 +11,7 @@ from billing_pipeline.gateway.events_endpoint import EventsEndpoint
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.metrics import CONTENT_TYPE
 from billing_pipeline.gateway.openapi import openapi_document
+from billing_pipeline.gateway.request_code import RequestCode
 
 
 def application(gateway: Gateway) -> Starlette:
@@ -20,7 +21,13 @@ def application(gateway: Gateway) -> Starlette:
         return JSONResponse({"alive": True})
 
     async def is_ready(_request: Request) -> Response:
-        reason = "queue_failed" if gateway.failure else "shutting_down" if gateway.draining else None
+        reason = (
+            RequestCode.QUEUE_FAILED
+            if gateway.failure
+            else RequestCode.SHUTTING_DOWN
+            if gateway.draining
+            else None
+        )
         status = 200 if reason is None else 503
         return JSONResponse({"ready": reason is None, "reason": reason}, status)
 
@@ -48,6 +55,6 @@ async def _no_route(_request: Request, error: Exception) -> Response:
     status, headers = 500, None
     if isinstance(error, HTTPException):
         status, headers = error.status_code, error.headers
-    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "internal")
+    code = {404: RequestCode.NOT_FOUND, 405: RequestCode.METHOD_NOT_ALLOWED}.get(status, RequestCode.INTERNAL)
     message = "the routes and their methods are in /openapi.json"
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)

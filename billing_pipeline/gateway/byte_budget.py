@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from billing_pipeline.errors import RequestRefusedError
+from billing_pipeline.gateway.request_code import RequestCode
 
 
 class ByteBudget:
@@ -44,7 +45,7 @@ class Share:
         if budget.taken_bytes + size_bytes > budget.total_bytes:
             raise RequestRefusedError(
                 503,
-                "gateway_busy",
+                RequestCode.GATEWAY_BUSY,
                 "other requests take up the gateway's memory; send this one again soon",
                 retry_after_seconds=1,
             )

@@ -6,6 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from billing_pipeline.gateway.limits import ANSWER_SECONDS, HEAD_BYTES, HEAD_SECONDS, WIRE_BYTES
+from billing_pipeline.gateway.request_code import RequestCode
 
 _MESSAGE_BYTES = 4 * WIRE_BYTES
 """Of a message with the framing of its chunks, and trailers."""
@@ -31,7 +32,7 @@ class Connection(HttpToolsProtocol):
         """Refuse one connection too many; else wait for its first headers."""
         super().connection_made(transport)
         if len(self.connections) > self.max_connections:
-            self._end(b"503 Service Unavailable", "too_many_connections", b"retry-after: 1\r\n")
+            self._end(b"503 Service Unavailable", RequestCode.TOO_MANY_CONNECTIONS, b"retry-after: 1\r\n")
             return
         self._await_head()
 
@@ -51,7 +52,7 @@ class Connection(HttpToolsProtocol):
             self._await_head()  # empty lines begin no message, and end the wait for one
         if self._message_bytes > (HEAD_BYTES if self._head_open else _MESSAGE_BYTES):
             if self._head_open:
-                self._end(b"431 Request Header Fields Too Large", "headers_too_large")
+                self._end(b"431 Request Header Fields Too Large", RequestCode.HEADERS_TOO_LARGE)
             else:
                 self.transport.abort()
 
@@ -91,9 +92,9 @@ class Connection(HttpToolsProtocol):
 
     def _head_too_slow(self) -> None:
         self._head_timer = None
-        self._end(b"408 Request Timeout", "headers_too_slow")
+        self._end(b"408 Request Timeout", RequestCode.HEADERS_TOO_SLOW)
 
-    def _end(self, status: bytes, code: str, headers: bytes = b"") -> None:
+    def _end(self, status: bytes, code: RequestCode, headers: bytes = b"") -> None:
         if self.transport.is_closing():
             return
         body = b'{"error":{"code":"%b","message":"the connection is closed"}}' % code.encode()

@@ -9,6 +9,7 @@ import zstandard
 from billing_pipeline.errors import RequestRefusedError
 from billing_pipeline.gateway.byte_budget import Share
 from billing_pipeline.gateway.limits import BODY_BYTES
+from billing_pipeline.gateway.request_code import RequestCode
 
 ENCODINGS = ("identity", "gzip", "zstd")
 
@@ -42,7 +43,7 @@ class Decompressor:
                     if len(body) > BODY_BYTES:
                         raise RequestRefusedError(
                             413,
-                            "body_too_large",
+                            RequestCode.BODY_TOO_LARGE,
                             f"the decompressed body has more than {BODY_BYTES} bytes; send fewer events at once",
                             limit=BODY_BYTES,
                         )
@@ -90,5 +91,5 @@ def _check_end(encoding: str, *, ended: bool, rest: bytes) -> None:
 
 def _broken(encoding: str, reason: str) -> RequestRefusedError:
     return RequestRefusedError(
-        400, "bad_compression", f"the body cannot be decompressed as {encoding}: {reason}"
+        400, RequestCode.BAD_COMPRESSION, f"the body cannot be decompressed as {encoding}: {reason}"
     )

@@ -16,6 +16,7 @@ from billing_pipeline.gateway.decompression import Decompressor
 from billing_pipeline.gateway.framing import framing_of, split
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.request import ClientGoneError, Receive, Request, Scope, Send
+from billing_pipeline.gateway.request_code import RequestCode
 from billing_pipeline.ingest.queue_clock import wall_clock_us
 
 _GONE = 499
@@ -47,7 +48,9 @@ class EventsEndpoint:
                 answer = refused(error)
             except Exception as error:  # noqa: BLE001 - a fault of ours is one request's, told without its payload
                 gateway.log.problem("fault", kind=type(error).__name__, place=_place(error))
-                answer = refused(RequestRefusedError(500, "internal", "a fault of the gateway; see its log"))
+                answer = refused(
+                    RequestRefusedError(500, RequestCode.INTERNAL, "a fault of the gateway; see its log")
+                )
             await _send(request, answer, send, closing=gateway.draining)
         except ClientGoneError:
             pass
@@ -61,9 +64,11 @@ class EventsEndpoint:
         key = gateway.keys.find(request.api_key(), wall_clock_us())
         if key is None:
             message = "send a known API key: Authorization: Bearer KEY, or X-API-Key: KEY"
-            raise RequestRefusedError(401, "unauthenticated", message)
+            raise RequestRefusedError(401, RequestCode.UNAUTHENTICATED, message)
         if Right.EVENTS_WRITE not in key.scope.rights:
-            raise RequestRefusedError(403, "forbidden", f"the API key lacks the right {Right.EVENTS_WRITE}")
+            raise RequestRefusedError(
+                403, RequestCode.FORBIDDEN, f"the API key lacks the right {Right.EVENTS_WRITE}"
+            )
         return key
 
     async def _answer(self, request: Request, key: ApiKey) -> Answer:
@@ -71,7 +76,7 @@ class EventsEndpoint:
         framing = framing_of(request.header(b"content-type"))
         if b"ce-specversion" in request.headers:
             message = "send CloudEvents in structured mode: application/cloudevents+json"
-            raise RequestRefusedError(415, "unsupported_content_mode", message)
+            raise RequestRefusedError(415, RequestCode.UNSUPPORTED_CONTENT_MODE, message)
         encoding = request.content_encoding()
         is_atomic = request.is_atomic()
         with gateway.budget.share() as share:
@@ -97,7 +102,7 @@ class EventsEndpoint:
             metrics.rate_limited.labels(key.key_id).inc()
             raise RequestRefusedError(
                 429,
-                "rate_limited",
+                RequestCode.RATE_LIMITED,
                 f"the API key may send {key.events_per_second} events a second",
                 limit=key.events_per_second,
                 retry_after_seconds=wait_seconds,

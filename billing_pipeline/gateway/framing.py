@@ -8,6 +8,7 @@ import msgspec
 
 from billing_pipeline.errors import RequestRefusedError
 from billing_pipeline.gateway.limits import EVENTS, JSON_COMMAS
+from billing_pipeline.gateway.request_code import RequestCode
 
 Frame: TypeAlias = bytes | msgspec.Raw
 """The bytes of one event, as they came."""
@@ -45,11 +46,13 @@ def framing_of(content_type: str) -> Framing:
     media_type, _, parameters = content_type.partition(";")
     framing = _BY_MEDIA_TYPE.get(media_type.strip().lower())
     if framing is None:
-        raise RequestRefusedError(415, "unsupported_content_type", f"send one of {', '.join(MEDIA_TYPES)}")
+        raise RequestRefusedError(
+            415, RequestCode.UNSUPPORTED_CONTENT_TYPE, f"send one of {', '.join(MEDIA_TYPES)}"
+        )
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in {"utf-8", "utf8"}:
-            raise RequestRefusedError(415, "unsupported_charset", "send the events as UTF-8")
+            raise RequestRefusedError(415, RequestCode.UNSUPPORTED_CHARSET, "send the events as UTF-8")
     return framing
 
 
@@ -61,7 +64,7 @@ def split(body: bytes, framing: Framing) -> Sequence[Frame]:
     """
     frames = _lines(body) if framing is Framing.LINES else _json(body, framing)
     if not frames:
-        raise RequestRefusedError(400, "no_events", "the body holds no event; send at least one")
+        raise RequestRefusedError(400, RequestCode.NO_EVENTS, "the body holds no event; send at least one")
     if len(frames) > EVENTS:
         raise _too_many()
     return frames
@@ -79,7 +82,9 @@ def _json(body: bytes, framing: Framing) -> Sequence[Frame]:
     if not start:
         return []
     if framing in {Framing.CLOUDEVENT, Framing.CLOUDEVENTS} and is_array is (framing is Framing.CLOUDEVENT):
-        raise RequestRefusedError(400, "invalid_framing", f"this content type means {framing.value}")
+        raise RequestRefusedError(
+            400, RequestCode.INVALID_FRAMING, f"this content type means {framing.value}"
+        )
     if body.count(b",") > JSON_COMMAS:
         raise _too_many()
     try:
@@ -87,10 +92,12 @@ def _json(body: bytes, framing: Framing) -> Sequence[Frame]:
             return _MANY.decode(body)
         _ONE.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise RequestRefusedError(400, "invalid_framing", f"the body is no JSON: {error}") from error
+        raise RequestRefusedError(
+            400, RequestCode.INVALID_FRAMING, f"the body is no JSON: {error}"
+        ) from error
     return [body.strip(_JSON_SPACE)]
 
 
 def _too_many() -> RequestRefusedError:
     message = f"a request may have at most {EVENTS} events; send fewer at once"
-    return RequestRefusedError(413, "too_many_events", message, limit=EVENTS)
+    return RequestRefusedError(413, RequestCode.TOO_MANY_EVENTS, message, limit=EVENTS)

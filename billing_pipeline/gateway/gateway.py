@@ -8,6 +8,7 @@ from billing_pipeline.errors import ClockError, QueueError, QueueFullError, Requ
 from billing_pipeline.gateway.byte_budget import ByteBudget
 from billing_pipeline.gateway.metrics import Metrics, QueueCollector
 from billing_pipeline.gateway.rate_limit import RateLimiter
+from billing_pipeline.gateway.request_code import RequestCode
 from billing_pipeline.gateway.request_log import RequestLog
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.settings import GatewaySettings
@@ -58,7 +59,7 @@ class Gateway:
         if self.draining:
             message = "the gateway is being stopped; send it again"
             raise RequestRefusedError(
-                503, "shutting_down", message, retry_after_seconds=_DRAINING_RETRY_SECONDS
+                503, RequestCode.SHUTTING_DOWN, message, retry_after_seconds=_DRAINING_RETRY_SECONDS
             )
 
     def check_working(self) -> None:
@@ -81,12 +82,14 @@ class Gateway:
         """What a producer is told of an error of the queue; one that will not pass is a failure."""
         if isinstance(error, QueueFullError):
             message = "the disk is behind; send it again soon"
-            return RequestRefusedError(503, "queue_full", message, retry_after_seconds=_FULL_RETRY_SECONDS)
+            return RequestRefusedError(
+                503, RequestCode.QUEUE_FULL, message, retry_after_seconds=_FULL_RETRY_SECONDS
+            )
         if isinstance(error, ClockError):
             message = "the gateway's wall clock cannot be trusted; see its log"
             self.log.problem("clock_not_trusted", message=str(error))
             return RequestRefusedError(
-                503, "clock_not_trusted", message, retry_after_seconds=_CLOCK_RETRY_SECONDS
+                503, RequestCode.CLOCK_NOT_TRUSTED, message, retry_after_seconds=_CLOCK_RETRY_SECONDS
             )
         self.fail(error)
         return _failed()
@@ -94,4 +97,6 @@ class Gateway:
 
 def _failed() -> RequestRefusedError:
     message = "the queue cannot be written; see the gateway's log"
-    return RequestRefusedError(503, "queue_failed", message, retry_after_seconds=_FAILED_RETRY_SECONDS)
+    return RequestRefusedError(
+        503, RequestCode.QUEUE_FAILED, message, retry_after_seconds=_FAILED_RETRY_SECONDS
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from billing_pipeline.contract.json_schema import event_schema
 from billing_pipeline.contract.reason_codes import RejectionCode
 from billing_pipeline.gateway.limits import EVENTS
+from billing_pipeline.gateway.request_code import RequestCode
 
 Json = dict[str, Any]
 
@@ -148,7 +149,8 @@ def _settled() -> Json:
 
 def _refused() -> Json:
     text = {"type": "string"}
-    properties = {"code": text, "message": text, "limit": {"type": "integer"}}
+    code = {"enum": [code.value for code in RequestCode]}
+    properties = {"code": code, "message": text, "limit": {"type": "integer"}}
     error = {"type": "object", "properties": properties, "required": ["code", "message"]}
     return {"type": "object", "properties": {"error": error}, "required": ["error"]}
 

@@ -12,6 +12,7 @@ from billing_pipeline.errors import RequestRefusedError
 from billing_pipeline.gateway.byte_budget import Share
 from billing_pipeline.gateway.decompression import ENCODINGS
 from billing_pipeline.gateway.limits import WIRE_BYTES
+from billing_pipeline.gateway.request_code import RequestCode
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,7 +67,7 @@ class Request:
             "atomic", ["false"]
         )
         if values not in (["true"], ["false"]):
-            raise RequestRefusedError(400, "invalid_parameter", "atomic must be true or false")
+            raise RequestRefusedError(400, RequestCode.INVALID_PARAMETER, "atomic must be true or false")
         return values == ["true"]
 
     def content_encoding(self) -> str:
@@ -78,7 +79,9 @@ class Request:
         encoding = self.header(b"content-encoding").strip().lower() or ENCODINGS[0]
         if encoding not in ENCODINGS:
             raise RequestRefusedError(
-                415, "unsupported_content_encoding", f"send the body as one of {', '.join(ENCODINGS)}"
+                415,
+                RequestCode.UNSUPPORTED_CONTENT_ENCODING,
+                f"send the body as one of {', '.join(ENCODINGS)}",
             )
         return encoding
 
@@ -97,7 +100,7 @@ class Request:
                 return await self._read(share)
         except TimeoutError as error:
             raise RequestRefusedError(
-                408, "body_too_slow", f"the body did not come within {timeout_seconds:g} seconds"
+                408, RequestCode.BODY_TOO_SLOW, f"the body did not come within {timeout_seconds:g} seconds"
             ) from error
 
     async def _read(self, share: Share) -> bytes:
@@ -141,7 +144,7 @@ class Request:
 def _too_large() -> RequestRefusedError:
     return RequestRefusedError(
         413,
-        "body_too_large",
+        RequestCode.BODY_TOO_LARGE,
         f"the body has more than {WIRE_BYTES} bytes; compress it, or send fewer events at once",
         limit=WIRE_BYTES,
     )

@@ -6,6 +6,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from billing_pipeline.gateway.openapi import openapi_document
@@ -35,7 +36,8 @@ def test_every_route_is_in_the_document(door: Any) -> None:
 def test_requests_made_from_the_document_are_answered_as_it_says(served: Served, data: st.DataObject) -> None:
     """On every route: status, headers, content type and body."""
     api = schemathesis.openapi.from_dict(openapi_document())
-    operations = [found.ok() for found in api.get_all_operations()]
+    operations = [found.ok() for found in api.get_all_operations() if isinstance(found, Ok)]
+    assert len(operations) == len(openapi_document()["paths"])
     operation = data.draw(st.sampled_from(operations))
     case = data.draw(operation.as_strategy())
     case.call_and_validate(
