@@ -101,6 +101,17 @@ class Pipeline:
         self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
         return SqliteQueue(self.settings.queue_path)
 
+    def serve(self) -> int:
+        """Serve the gateway until it is stopped; returns the process's exit status."""
+        from billing_pipeline.control.api_keys import api_keys
+        from billing_pipeline.gateway.gateway import Gateway
+        from billing_pipeline.gateway.request_log import RequestLog
+        from billing_pipeline.gateway.server import serve
+
+        queue = self.queue()
+        gateway = Gateway(queue, self.settings.gateway, RequestLog())
+        return serve(gateway, lambda: api_keys(self.control), queue.close)
+
     def watermark(self) -> int:
         """UTC µs before which nothing is received that is not in the lake."""
         with self.queue() as queue:
