@@ -4,13 +4,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from billing_pipeline.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("duckdb", "spark")
+QUEUE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _SPARK_MASTER = re.compile(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k8s)://\S+")
 
 
@@ -26,10 +27,12 @@ class Settings:
     threads: int
     engine: str = "duckdb"
     spark_master: str = "local[*]"
+    queue_url: str | None = field(default=None, repr=False)
+    """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
 
     @property
     def queue_path(self) -> Path:
-        """The durable queue (SQLite)."""
+        """The durable queue, where it is a SQLite file."""
         return self.home / "queue" / "queue.sqlite"
 
     @property
@@ -97,6 +100,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         threads=_whole_number(values, "threads", default=os.cpu_count() or 1, least=1),
         engine=_engine(values),
         spark_master=_spark_master(values),
+        queue_url=_queue_url(values),
     )
 
 
@@ -109,6 +113,7 @@ _NAMES = {
     "threads": "BILLING_THREADS",
     "engine": "BILLING_ENGINE",
     "spark_master": "SPARK_MASTER",
+    "queue_url": "BILLING_QUEUE_URL",
 }
 
 
@@ -134,3 +139,13 @@ def _spark_master(values: Mapping[str, str]) -> str:
             "spark://host:port, yarn or k8s://…"
         )
     return master
+
+
+def _queue_url(values: Mapping[str, str]) -> str | None:
+    url = values.get("queue_url")
+    if url is not None and url.partition("://")[0] not in QUEUE_SCHEMES:
+        # What was given is not repeated: it may hold a password.
+        raise SettingsError(
+            "BILLING_QUEUE_URL: give postgresql://user@host:port/database, or nothing for a file in the home"
+        )
+    return url

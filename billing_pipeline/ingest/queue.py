@@ -92,6 +92,8 @@ class QueueStatus:
     engine: str
     committed: dict[str, int] = field(default_factory=dict)
     """Each group's committed offset; what a group still has to read is next_offset minus this."""
+    first_kept_offset: int = 0
+    """Below it the log is pruned: landed, and deleted here."""
 
     @property
     def clock(self) -> int:
