@@ -12,11 +12,12 @@ from psycopg import Connection
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.errors import QueueError
+from billing_pipeline.ingest.postgres_pruning import prune_tables
 from billing_pipeline.ingest.postgres_reader import PostgresReader
 from billing_pipeline.ingest.postgres_rows import End, log_end, read_batches
-from billing_pipeline.ingest.postgres_server import PostgresServer
+from billing_pipeline.ingest.postgres_server import PostgresServer, durability_faults
 from billing_pipeline.ingest.postgres_writer import PostgresWriter
-from billing_pipeline.ingest.queue import Batch, QueueStatus, check_size
+from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us
 from billing_pipeline.ingest.write_buffer import Advance, Append
 
@@ -147,10 +148,16 @@ class PostgresQueue:
                 engine=_engine(connection),
                 committed=_committed(connection),
                 first_kept_offset=end.pruned_until,
+                warnings=tuple(durability_faults(connection)),
             )
 
         untouched = QueueStatus(self.server.location, 0, None, None, size_bytes=0, engine="PostgreSQL")
         return self._reader.ask(ask, untouched)
+
+    def prune(self, below_offset: int, received_before_us: int) -> Pruned:
+        """Delete what has been landed. See `StoredQueue.prune`."""
+        check_landed(below_offset, self.committed(LANDING))
+        return prune_tables(self.server, below_offset, received_before_us)
 
     def _open_writer(self) -> PostgresWriter:
         with self._opening:

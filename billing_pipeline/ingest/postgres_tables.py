@@ -9,11 +9,12 @@ from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
 from billing_pipeline.errors import QueueError
+from billing_pipeline.ingest.queue import LANDING
 
 TABLES_VERSION = 1
 _LOCK_KEY = 0x71756575  # "queu": any number that every process of this project agrees on
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE queue_batches (
     first_offset bigint PRIMARY KEY,
     count integer NOT NULL CHECK (count > 0),
@@ -53,6 +54,11 @@ BEGIN
         OR coalesce(NEW.advanced_to, 0) < coalesce(OLD.advanced_to, 0)
     THEN
         RAISE EXCEPTION 'the end of the log and its clock never go back';
+    END IF;
+    IF NEW.pruned_until > OLD.pruned_until AND NEW.pruned_until >
+        coalesce((SELECT next_offset FROM queue_groups WHERE consumer_group = '{LANDING}'), 0)
+    THEN
+        RAISE EXCEPTION 'only what the group {LANDING} has committed can be pruned';
     END IF;
     RETURN NEW;
 END $$;
