@@ -48,15 +48,28 @@ class ClockError(QueueError):
 
 
 class QueueLockedError(QueueError):
-    """Another writer has the queue file open. Caught by the gateway, which answers that it is not ready."""
+    """Another writer did not give way in time. Caught by the gateway, which answers that it is not ready."""
 
     def __init__(self, lock_path: str, waited_seconds: float) -> None:
         self.lock_path = lock_path
         self.waited_seconds = waited_seconds
         super().__init__(
-            f"another writer holds {lock_path} (waited {waited_seconds:g} s); only one may write the queue. "
-            "Stop the gateway or import that has it open, or send the events to it. The lock ends with its "
-            "process: the file itself need not be removed"
+            f"another writer holds {lock_path} (waited {waited_seconds:g} s); writers take turns, but this one "
+            "did not give way, or too many wait. Try again; if that lasts, look for a stopped process that has the "
+            "file open. The lock ends with its process: the file itself need not be removed"
+        )
+
+
+class QueueFailedError(QueueError):
+    """What the disk holds is unknown after an I/O error. Caught by nobody: `billing serve` stops its process."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{path} could not be made durable ({reason}); nothing of this batch is acknowledged and nothing more "
+            "is written. See to the disk, then start the process again: opening the file anew writes again what "
+            "is in doubt"
         )
 
 
