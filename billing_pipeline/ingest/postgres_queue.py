@@ -16,6 +16,7 @@ from billing_pipeline.ingest.postgres_pruning import prune_tables
 from billing_pipeline.ingest.postgres_reader import PostgresReader
 from billing_pipeline.ingest.postgres_rows import End, log_end, read_batches
 from billing_pipeline.ingest.postgres_server import PostgresServer, durability_faults
+from billing_pipeline.ingest.postgres_tables import are_made
 from billing_pipeline.ingest.postgres_writer import PostgresWriter
 from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us
@@ -136,28 +137,29 @@ class PostgresQueue:
 
     def status(self) -> QueueStatus:
         """Offsets, clock, groups and size. See `Queue.status`."""
-
-        def ask(connection: Connection) -> QueueStatus:
-            end = log_end(connection)
-            return QueueStatus(
-                location=self.server.location,
-                next_offset=end.next_offset,
-                last_received_at=end.last_received_at,
-                advanced_to=end.advanced_to,
-                size_bytes=_size_bytes(connection),
-                engine=_engine(connection),
-                committed=_committed(connection),
-                first_kept_offset=end.pruned_until,
-                warnings=tuple(durability_faults(connection)),
-            )
-
-        untouched = QueueStatus(self.server.location, 0, None, None, size_bytes=0, engine="PostgreSQL")
-        return self._reader.ask(ask, untouched)
+        return self._reader.ask(
+            self._status, QueueStatus(self.server.location, 0, None, None, 0, "PostgreSQL")
+        )
 
     def prune(self, below_offset: int, received_before_us: int) -> Pruned:
         """Delete what has been landed. See `StoredQueue.prune`."""
         check_landed(below_offset, self.committed(LANDING))
         return prune_tables(self.server, below_offset, received_before_us)
+
+    def _status(self, connection: Connection) -> QueueStatus:
+        made = are_made(connection, self.server.location)
+        end = log_end(connection) if made else End()
+        return QueueStatus(
+            location=self.server.location,
+            next_offset=end.next_offset,
+            last_received_at=end.last_received_at,
+            advanced_to=end.advanced_to,
+            size_bytes=_size_bytes(connection) if made else 0,
+            engine=_engine(connection),
+            committed=_committed(connection) if made else {},
+            first_kept_offset=end.pruned_until,
+            warnings=tuple(durability_faults(connection)),
+        )
 
     def _open_writer(self) -> PostgresWriter:
         with self._opening:

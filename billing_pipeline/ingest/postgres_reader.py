@@ -57,9 +57,9 @@ class PostgresReader:
         try:
             return question(self._connection)
         except UndefinedTable:
-            if are_made(self._connection, self._server.location):
-                raise
-            return before
+            # They may have been made since it was asked; then it can be answered now.
+            made = are_made(self._connection, self._server.location)
+            return question(self._connection) if made else before
 
     def _leave(self) -> None:
         connection, self._connection = self._connection, None

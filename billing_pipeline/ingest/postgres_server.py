@@ -1,6 +1,6 @@
 """Connections to the queue's PostgreSQL: bounded in time, durable, and never telling the password."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -36,7 +36,7 @@ class PostgresServer:
         SettingsError: the URL cannot be read; what is in it is not repeated, as it may hold a password.
     """
 
-    parameters: dict[str, Any]
+    parameters: dict[str, Any] = field(repr=False)
 
     @classmethod
     def of_url(cls, url: str) -> "PostgresServer":

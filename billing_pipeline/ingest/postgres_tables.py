@@ -79,7 +79,11 @@ def are_made(connection: Connection, location: str) -> bool:
     Raises:
         QueueError: they are of another version.
     """
-    if connection.execute("SELECT to_regclass('queue_end')").fetchone() == (None,):
+    # Asked of the catalog as a table: to_regclass() may answer from before a lock that was waited for.
+    found = connection.execute(
+        "SELECT 1 FROM pg_tables WHERE tablename = 'queue_end' AND schemaname = ANY (current_schemas(false))"
+    ).fetchone()
+    if found is None:
         return False
     row = connection.execute("SELECT tables_version FROM queue_end").fetchone()
     if row != (TABLES_VERSION,):
