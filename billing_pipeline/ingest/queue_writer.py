@@ -65,6 +65,8 @@ class QueueWriter:
         """Transactions committed; fewer than appends where they were gathered."""
         self.failure: QueueFailedError | None = None
         """Why the writer has failed for good."""
+        self.keeps_turn = False
+        """Whether no other writer is let in though one wants to write."""
         self._path = path
         self._lock_timeout_seconds = lock_timeout_seconds
         self._on_failure = on_failure
@@ -135,7 +137,7 @@ class QueueWriter:
 
     def _give_way_if_wanted(self) -> None:
         now = time.monotonic()
-        if self._turn.held and now >= self._next_look_seconds:
+        if self._turn.held and not self.keeps_turn and now >= self._next_look_seconds:
             self._next_look_seconds = now + LOOK_SECONDS
             if self._turn.wanted():
                 self._give_way()
@@ -242,9 +244,9 @@ class QueueWriter:
         self.failure = QueueFailedError(path, reason)
         self.failure.__cause__ = error
         self._buffer.refuse(lambda: QueueFailedError(path, reason))
+        _refuse(group + self._buffer.take(), lambda: QueueFailedError(path, reason))
         # Closing moves into the file what was committed and synced before; the failed commit is not part of it.
         self._leave()
-        _refuse(group + self._buffer.take(), lambda: QueueFailedError(path, reason))
         if self._on_failure is not None:
             self._on_failure(self.failure)
 

@@ -3,8 +3,9 @@
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -90,6 +91,16 @@ class SqliteQueue:
         check_size(body)
         request = Append(producer, body.count, body.lines, received_at)
         return self._open_writer().submit(request, self._buffer_timeout_seconds).result()
+
+    @contextmanager
+    def keep_turn(self) -> Iterator[None]:
+        """Let no other writer in between the appends made within, whose receipt times it would overtake."""
+        writer = self._open_writer()
+        writer.keeps_turn = True
+        try:
+            yield
+        finally:
+            writer.keeps_turn = False
 
     def submit(self, producer: str, body: Body) -> Future[range]:
         """Hand lines in without waiting. See `Queue.submit`."""

@@ -5,16 +5,19 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from time import sleep
 
 import pytest
 from filelock import FileLock
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.contract.log_lines import Body
+from billing_pipeline.contract.log_lines import Body, record_line
 from billing_pipeline.errors import ClockError, QueueFullError, QueueLockedError
 from billing_pipeline.ingest import write_buffer
 from billing_pipeline.ingest.queue_clock import MAX_FORWARD_JUMP_US
+from billing_pipeline.ingest.queue_writer import LOOK_SECONDS
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.ingest.writer_turn import WriterTurn
 
@@ -52,17 +55,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "queue.sqlite"
 
 
-def write_at_once(path: Path, writers: int, seconds: float) -> list[dict[int, str]]:
-    """What each of so many processes was acknowledged: id by offset."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", BUSY_WRITER, str(path), f"writer {i}", str(seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(writers)
-    ]
+def start(path: Path, name: str, seconds: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", BUSY_WRITER, str(path), name, str(seconds)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def let_go(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """Have all begin at once."""
     for process in processes:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -70,13 +73,25 @@ def write_at_once(path: Path, writers: int, seconds: float) -> list[dict[int, st
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    acknowledged: list[dict[int, str]] = []
-    for process in processes:
-        output, _ = process.communicate()
-        assert process.returncode == 0
-        lines = (line.split(" ", 1) for line in output.splitlines())
-        acknowledged.append({int(offset): name for offset, name in lines})
-    return acknowledged
+
+
+def finish(process: subprocess.Popen[str]) -> list[str]:
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    return output.splitlines()
+
+
+def told(line: str) -> tuple[int, str]:
+    """The offset and the id that a process said were acknowledged."""
+    offset, name = line.rstrip("\n").split(" ", 1)
+    return int(offset), name
+
+
+def write_at_once(path: Path, writers: int, seconds: float) -> list[dict[int, str]]:
+    """What each of so many processes was acknowledged: id by offset."""
+    processes = [start(path, f"writer {i}", seconds) for i in range(writers)]
+    let_go(processes)
+    return [dict(map(told, finish(process))) for process in processes]
 
 
 def check_writers_at_once(path: Path, writers: int, seconds: float) -> None:
@@ -96,6 +111,20 @@ def check_writers_at_once(path: Path, writers: int, seconds: float) -> None:
 
 def test_two_busy_processes_both_get_on_and_every_acknowledged_record_is_at_its_offset(path: Path) -> None:
     check_writers_at_once(path, writers=2, seconds=1.5)
+
+
+def test_a_writer_killed_in_its_turn_leaves_it_to_the_other(path: Path) -> None:
+    killed, other = start(path, "killed", 60), start(path, "other", 1.5)
+    let_go([killed, other])
+    assert killed.stdout is not None
+    lines = [killed.stdout.readline() for _ in range(50)]
+    killed.kill()
+    lines += killed.communicate()[0].splitlines(keepends=True)
+    acknowledged = [told(line) for line in lines if line.endswith("\n")]
+    acknowledged += [told(line) for line in finish(other)]
+    found = stored(path)
+    assert all(found[offset] == name for offset, name in acknowledged)
+    assert {"killed", "other"} == {(name or "").split("/")[0] for name in found}
 
 
 @pytest.mark.torture
@@ -143,6 +172,19 @@ def test_while_another_has_the_turn_requests_wait_in_the_buffer_up_to_its_bound(
                 queue.submit("product", body)
             assert not any(future.done() for future in waiting)
         assert [future.result(PATIENCE_SECONDS) for future in waiting] == [range(1), range(1, 2)]
+
+
+def test_a_kept_turn_lets_nobody_in_between_until_it_ends(path: Path) -> None:
+    with SqliteQueue(path) as history, SqliteQueue(path, lock_timeout_seconds=PATIENCE_SECONDS) as gateway:
+        with history.keep_turn():
+            history.append("import", [record("a")], [5])
+            waiting = gateway.submit("gateway", Body(1, record_line(record("c")) + b"\n"))
+            while not WriterTurn(path).wanted():
+                pass
+            sleep(5 * LOOK_SECONDS)
+            history.append("import", [record("b")], [7])
+        assert waiting.result(PATIENCE_SECONDS) == range(2, 3)
+    assert stored(path) == ["a", "b", "c"]
 
 
 def test_a_request_cancelled_while_it_waits_is_not_written_and_disturbs_nobody(path: Path) -> None:
