@@ -2,11 +2,13 @@
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import psycopg
 from psycopg import Connection
 
 from billing_pipeline.contract.log import LogRecord
@@ -14,9 +16,14 @@ from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.errors import QueueError
 from billing_pipeline.ingest.postgres_pruning import prune_tables
 from billing_pipeline.ingest.postgres_reader import PostgresReader
-from billing_pipeline.ingest.postgres_rows import End, log_end, read_batches
-from billing_pipeline.ingest.postgres_server import PostgresServer, durability_faults
-from billing_pipeline.ingest.postgres_tables import are_made
+from billing_pipeline.ingest.postgres_rows import End, log_end, read_batches, take_turn
+from billing_pipeline.ingest.postgres_server import (
+    PostgresServer,
+    durability_faults,
+    first_line,
+    refuse_unsafe,
+)
+from billing_pipeline.ingest.postgres_tables import are_made, make_tables
 from billing_pipeline.ingest.postgres_writer import PostgresWriter
 from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us
@@ -83,6 +90,28 @@ class PostgresQueue:
         check_size(body)
         request = Append(producer, body.count, body.lines, received_at)
         return self._open_writer().submit(request, self._buffer_timeout_seconds).result()
+
+    @contextmanager
+    def keep_turn(self) -> Iterator[None]:
+        """Let nobody else append in between the appends made within. See `StoredQueue.keep_turn`."""
+        connection = self.server.connect()
+        try:
+            refuse_unsafe(connection, self.server.location)
+            make_tables(connection, self.server.location)
+            try:
+                take_turn(connection)
+            except psycopg.Error as error:
+                raise QueueError(
+                    f"{self.server.location}: another import keeps the queue ({first_line(error)}); try again later"
+                ) from error
+            writer = self._open_writer()
+            writer.has_turn = True
+            try:
+                yield
+            finally:
+                writer.has_turn = False
+        finally:
+            connection.close()
 
     def submit(self, producer: str, body: Body) -> Future[range]:
         """Hand lines in without waiting. See `Queue.submit`."""

@@ -25,6 +25,8 @@ _INSERT = (
     "%b::bytea[], %b::bytea[])"
 )
 _END = "SELECT next_offset, last_received_at, advanced_to, pruned_until FROM queue_end"
+# An advisory lock of this queue's own: several may be in one database, each with a table of that name.
+_TURN = "(1903519093::bigint << 32) | 'queue_end'::regclass::oid::bigint"
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
@@ -55,10 +57,20 @@ def server_time_us(connection: Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
-def lock_end(connection: Connection) -> tuple[End, int]:
-    """Begin a transaction that alone may append; the end of the log and the server's wall clock (UTC µs)."""
+def take_turn(connection: Connection) -> None:
+    """Keep everybody else from appending until this connection is closed. The tables are there."""
+    connection.execute(f"SELECT pg_advisory_lock({_TURN})")
+
+
+def lock_end(connection: Connection, *, has_turn: bool = False) -> tuple[End, int]:
+    """Begin a transaction that alone may append; the end of the log and the server's wall clock (UTC µs).
+
+    It waits for whoever has taken the turn to append, unless that was done for it.
+    """
     with connection.pipeline():
         connection.execute("BEGIN")
+        if not has_turn:
+            connection.execute(f"SELECT pg_advisory_xact_lock_shared({_TURN})")
         end = connection.execute(f"{_END} FOR UPDATE")
         now = connection.execute(_NOW)
     row, time = end.fetchone(), now.fetchone()

@@ -43,6 +43,8 @@ class PostgresWriter:
     ) -> None:
         self.commits = 0
         """Transactions committed; fewer than appends where they were gathered."""
+        self.has_turn = False
+        """Whether the turn to append was taken for this writer, so that it need not wait for it."""
         self._server = server
         self._server_time_us = 0
         self._wall_clock = wall_clock or (lambda: self._server_time_us)
@@ -128,7 +130,7 @@ class PostgresWriter:
         return connection, self._lock(connection)
 
     def _lock(self, connection: Connection) -> End:
-        end, self._server_time_us = lock_end(connection)
+        end, self._server_time_us = lock_end(connection, has_turn=self.has_turn)
         return end
 
     def _number(self, group: list[Append | Advance], end: End) -> tuple[list[BatchRow], list[Answer], End]:

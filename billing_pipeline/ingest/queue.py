@@ -8,6 +8,7 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -218,6 +219,14 @@ class StoredQueue(Queue, Protocol):
 
     def close(self) -> None:
         """Finish what was handed in, and let go of what was opened; what comes later opens it anew."""
+        ...
+
+    def keep_turn(self) -> AbstractContextManager[None]:
+        """While it lasts nobody else appends or moves the clock between the appends made within.
+
+        Others wait for the end of it, and fail where that takes long; it is for an import of history, whose receipt
+        times a record stamped in between would overtake.
+        """
         ...
 
     def prune(self, below_offset: int, received_before_us: int) -> Pruned:

@@ -209,6 +209,19 @@ def test_an_append_that_finds_no_room_in_time_says_so_and_takes_nothing_in(
     assert names(queue) == ["first", "second"]
 
 
+def test_who_keeps_the_turn_appends_a_history_that_nobody_overtakes(store: QueueStore) -> None:
+    """What another one appends meanwhile waits, and stands behind it."""
+    with store.open() as history, store.open() as gateway:
+        gateway.append("gateway", [record("before")], [1])
+        with history.keep_turn():
+            history.append("import", [record("first")], [10])
+            waiting_one = gateway.submit("gateway", waiting("between"))
+            for turn in range(20):
+                history.append("import", [record(f"{turn}")], [10 + turn])
+        assert waiting_one.result(PATIENCE_SECONDS) == range(22, 23)
+        assert names(history) == ["before", "first", *map(str, range(20)), "between"]
+
+
 def history(queue: StoredQueue, batches: int) -> None:
     """Batches of two records each; the one at offset 2n is received at 100 + n."""
     for turn in range(batches):
