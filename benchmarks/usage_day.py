@@ -3,7 +3,7 @@
 1,000 customers with 3 projects each; an event per request, with one of 3 models, 3 token classes and 3 regions.
 Of 1,000 events 10 are redeliveries, one is a conflict (the id of an earlier event with another quantity) and one
 is rejected (half break the contract, half name an unknown customer); of 10,000 five are late. Every event is a
-pure function of its number, and is parsed by the contract as anywhere else.
+pure function of its number, and comes in by the same door as anywhere else.
 """
 
 import multiprocessing
@@ -16,9 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from billing_pipeline.contract.door import Admitted, admit
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.contract.parsing import parse
+from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.contract.registry import RegistryChange, control_record
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.metering.calendar import DAY_US, MINUTE_US, start_of
@@ -34,7 +35,6 @@ REPEATED_WITHIN = 200_000
 """A redelivery or conflict follows its original within this many events."""
 
 _GRACE_US = 60 * MINUTE_US
-_RECORDS = msgspec.json.Decoder(list[LogRecord])
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Sent:
 
 class _Batch(msgspec.Struct):
     received_at: int
-    records: bytes
+    body: Body
     lines: bytes
     rejected: int
     rejected_quantity: int
@@ -69,7 +69,7 @@ def write_usage_day(events: int, queue_path: Path, lines_path: Path, progress: C
         make = partial(_batch, events=events, first_offset=first_offset)
         for batch in pool.imap(make, range(0, events, BATCH_RECORDS)):
             stamp[0] = batch.received_at
-            queue.append("gateway", _RECORDS.decode(batch.records))
+            queue.submit("gateway", batch.body).result()
             lines.write(batch.lines)
             batches += 1
             rejected += batch.rejected
@@ -96,11 +96,10 @@ def _registrations() -> Iterator[list[LogRecord]]:
 def _batch(start: int, *, events: int, first_offset: int) -> _Batch:
     numbers = range(start, min(events, start + BATCH_RECORDS))
     payloads = [_event(_original(number), number, events) for number in numbers]
-    records = [parse(payload) for payload in payloads]
     rejected = [number for number in numbers if _is_rejected(number)]
     return _Batch(
         received_at=_received_at(start, events),
-        records=msgspec.json.encode(records),
+        body=body_of(map(_line, payloads)),
         lines=b"".join(
             b'{"queue_offset":%d,%b\n' % (first_offset + number, payload[1:])
             for number, payload in zip(numbers, payloads, strict=True)
@@ -108,6 +107,12 @@ def _batch(start: int, *, events: int, first_offset: int) -> _Batch:
         rejected=len(rejected),
         rejected_quantity=sum(_quantity(number) for number in rejected),
     )
+
+
+def _line(payload: bytes) -> bytes:
+    """The line that the gateway would keep of it."""
+    admitted = admit(payload)
+    return admitted.line if isinstance(admitted, Admitted) else record_line(admitted)
 
 
 def _received_at(number: int, events: int) -> int:
@@ -173,6 +178,11 @@ def _event(number: int, sent_as: int, events: int) -> bytes:
         else:
             event["customer_id"] = "nobody"
     return msgspec.json.encode(event)
+
+
+def plain_payload(number: int, events: int) -> bytes:
+    """The JSON of an event of the day that is nothing special."""
+    return _event(number * 1000 + 1, number * 1000 + 1, events * 1000)
 
 
 def _quantity(number: int) -> int:

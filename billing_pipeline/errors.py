@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 
 
 class BillingError(Exception):
@@ -36,15 +37,28 @@ class ClockError(QueueError):
 
 
 class QueueLockedError(QueueError):
-    """Another writer has the queue file open. Caught by the gateway, which answers that it is not ready."""
+    """Another writer did not give way in time. Caught by the gateway, which answers that it is not ready."""
 
     def __init__(self, lock_path: str, waited_seconds: float) -> None:
         self.lock_path = lock_path
         self.waited_seconds = waited_seconds
         super().__init__(
-            f"another writer holds {lock_path} (waited {waited_seconds:g} s); only one may write the queue. "
-            "Stop the gateway or import that has it open, or send the events to it. The lock ends with its "
-            "process: the file itself need not be removed"
+            f"another writer holds {lock_path} (waited {waited_seconds:g} s); writers take turns, but this one "
+            "did not give way, or too many wait. Try again; if that lasts, look for a stopped process that has the "
+            "file open. The lock ends with its process: the file itself need not be removed"
+        )
+
+
+class QueueFailedError(QueueError):
+    """What the disk holds is unknown after an I/O error. Caught by nobody: `billing serve` stops its process."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"{path} could not be made durable ({reason}); nothing of this batch is acknowledged and nothing more "
+            "is written. See to the disk, then start the process again: opening the file anew writes again what "
+            "is in doubt"
         )
 
 
@@ -396,3 +410,79 @@ class UnknownCustomerError(BillingError):
         self.customer_id = customer_id
         there = ", ".join(known[:20]) or "none yet: apply a registry file, or import with --register"
         super().__init__(f"customer {customer_id!r} is not registered; there are: {there}")
+
+
+class ProviderUsageError(BillingError):
+    """A provider's figures cannot be billed as they are. Caught by the adapters' exporter and callback."""
+
+    def __init__(self, provider: str, field: str, value: object, rule: str) -> None:
+        self.provider = provider
+        self.field = field
+        self.value = value
+        self.rule = rule
+        super().__init__(
+            f"{provider}: {field} must {rule}, and is {value!r:.200}; no event was made of this usage"
+        )
+
+
+class EventFault(NamedTuple):
+    """One fault of an event, as the client found it or the gateway told it."""
+
+    code: str
+    field: str
+    value: str | None
+    message: str
+
+
+class EmitError(BillingError):
+    """The client cannot take an event over. Caught by the product's service that emits."""
+
+
+class EventFaultsError(EmitError):
+    """An event breaks the contract; nothing of it was taken over. Caught by the product's service, or its tests."""
+
+    def __init__(self, faults: Sequence[EventFault]) -> None:
+        self.faults = tuple(faults)
+        told = "; ".join(f"{fault.message} ({fault.code})" for fault in self.faults)
+        super().__init__(f"the event was not taken over: {told}; mend it where it is made")
+
+
+class ClientClosedError(EmitError):
+    """The client is closed, or belongs to another process. Caught by nobody: it is a fault of the service."""
+
+
+class SpoolError(EmitError):
+    """The spool cannot be read or written. Caught by the product's service: the event was not taken over."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"the spool {path} cannot be used ({reason}); the event was not taken over. See to the disk, then make a "
+            "new client: it sends what the spool holds"
+        )
+
+
+class SpoolFullError(EmitError):
+    """Nothing was taken over because too much waits for the gateway. Caught by the product's service."""
+
+    def __init__(self, waiting_bytes: int, limit_bytes: int) -> None:
+        self.waiting_bytes = waiting_bytes
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"the spool is full: {waiting_bytes} bytes of events wait for the gateway, {limit_bytes} may; the event "
+            "was not taken over. Look into what `last_problem` of the client says, and emit it again; a longer "
+            "outage needs a larger `spool_bytes`"
+        )
+
+
+class SpoolLockedError(EmitError):
+    """Another live client has the spool. Caught by the product's service when it starts."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        super().__init__(
+            f"another client, in this process or another, uses the spool {directory}; two would send each other's "
+            "events. Share one client, give every process a directory of its own, or say with `spool_slots` how "
+            "many processes share this one. The lock ends with its process: the file need not be removed"
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import RuleBookTooLateError
+from billing_pipeline.errors import QueueFailedError, RuleBookTooLateError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
@@ -96,10 +96,10 @@ class Pipeline:
         self.settings.home.mkdir(parents=True, exist_ok=True)
         return open_control(self.settings.control_url)
 
-    def queue(self) -> SqliteQueue:
+    def queue(self, on_failure: Callable[[QueueFailedError], None] | None = None) -> SqliteQueue:
         """The durable queue; close it (or use it as a context manager) to let the next writer in."""
         self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteQueue(self.settings.queue_path)
+        return SqliteQueue(self.settings.queue_path, on_failure=on_failure)
 
     def serve(self) -> int:
         """Serve the gateway until it is stopped; returns the process's exit status."""
@@ -108,7 +108,10 @@ class Pipeline:
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
 
-        queue = self.queue()
+        def stop(error: QueueFailedError) -> None:
+            gateway.fail(error)
+
+        queue = self.queue(on_failure=stop)
         gateway = Gateway(queue, self.settings.gateway, RequestLog())
         return serve(gateway, lambda: api_keys(self.control), queue.close)
 

@@ -5,6 +5,7 @@ so an import either stops with the log as it was, or appends all of it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -37,6 +38,9 @@ class ImportQueue(Protocol):
         self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None
     ) -> range:
         """Accept records durably; their offsets."""
+
+    def keep_turn(self) -> AbstractContextManager[None]:
+        """While it lasts nobody else appends or moves the clock between the appends made within."""
 
 
 def import_records(
@@ -193,15 +197,18 @@ def _append(
 ) -> None:
     changes = [control_record(change, change_id(change)) for change in summary.registered]
     done = 0
-    for records, times in spool.batches():
-        if changes:
-            _note(
-                summary, queue.append("registry", changes, [times[0]] * len(changes) if with_times else None)
-            )
-            changes = []
-        _note(summary, queue.append(producer, records, times if with_times else None))
-        done += len(records)
-        told("append", done, len(spool))
+    # A record stamped in between would leave the rest of the history before the queue's clock.
+    with queue.keep_turn() if with_times else nullcontext():
+        for records, times in spool.batches():
+            if changes:
+                _note(
+                    summary,
+                    queue.append("registry", changes, [times[0]] * len(changes) if with_times else None),
+                )
+                changes = []
+            _note(summary, queue.append(producer, records, times if with_times else None))
+            done += len(records)
+            told("append", done, len(spool))
 
 
 def _note(summary: ImportSummary, offsets: range) -> None:

@@ -24,8 +24,7 @@ def line_table(batches: Sequence[Batch]) -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    counts = np.array([batch.count for batch in batches])
-    first = batches[0].first_offset
+    first, end = batches[0].first_offset, batches[-1].next_offset
     times = [
         np.frombuffer(batch.receipt_times_us, "<i8")
         if batch.received_at is None
@@ -34,9 +33,9 @@ def line_table(batches: Sequence[Batch]) -> "pa.Table":
     ]
     return pa.table(
         {
-            "queue_offset": np.arange(first, first + int(counts.sum()), dtype=np.int64),
+            "queue_offset": np.arange(first, end, dtype=np.int64),
             "received_at": np.concatenate(times),
-            "producer": pa.array(np.repeat([batch.producer for batch in batches], counts), pa.string()),
+            "producer": pa.chunked_array([pa.repeat(batch.producer, batch.count) for batch in batches]),
             "line": pa.chunked_array([_lines(batch) for batch in batches], pa.string()),
         }
     )

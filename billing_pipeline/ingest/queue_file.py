@@ -1,14 +1,15 @@
 """The queue's SQLite file: its table, a row per batch with a checksum, and how it may be opened.
 
 SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections write or checkpoint at once. So one
-connection writes and checkpoints, guarded by a lock file, and every other one is opened so that it can do
-neither.
+connection writes and checkpoints, guarded by a lock file that writers take in turns, and every other one is
+opened so that it can do neither.
 """
 
+import os
 import sqlite3
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from billing_pipeline.ingest.queue import Batch
 
 FILE_VERSION = 2
 BUSY_SECONDS = 30.0
+WRITE_AGAIN_BYTES = 1024 * 1024
 
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -79,29 +81,64 @@ class LogEnd:
         return max(self.last_received_at or 0, self.advanced_to or 0)
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
+Connect = Callable[..., sqlite3.Connection]
+"""Opens a database as `sqlite3.connect` does; a test of power loss puts a file system of its own beneath."""
+
+
+def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Connection:
     """The one writing connection. The caller holds the lock file. Makes the file where there is none.
 
+    What an earlier writer left in the WAL is written once more and then moved into the file before anything builds
+    on it. After a failed fsync the operating system takes what it could not write for written: a batch appended
+    behind such a gap would be lost with it though its own fsync succeeded, and a power loss while the WAL is moved
+    would leave half of it in the file.
+
     Raises:
-        QueueError: the file is of another version, or its disk cannot share memory.
+        QueueError: the file is of another version, its disk cannot share memory, or somebody reads it all the time.
+        sqlite3.Error: it cannot be opened or written.
+        OSError: the WAL cannot be written.
     """
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    write_again(path.with_name(f"{path.name}-wal"))
+    connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _set_wal(connection, path)
-        connection.execute("PRAGMA synchronous = FULL")
         # macOS acknowledges a plain fsync before the disk has the bytes; elsewhere these change nothing.
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        _set_wal(connection, path)
+        # The writer checkpoints by itself: SQLite would do it within the commit and hide its I/O errors.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        _empty_wal(connection, path)
         if not _is_made(connection, path):
             connection.executescript(_SCHEMA)
+            _sync_folders(path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
+def write_again(path: Path) -> None:
+    """Write every byte of a file over itself and sync it, so that the disk has what is read of it.
+
+    SQLite's locks are not on the WAL, so opening it beside SQLite does no harm, and who reads it sees no change.
+
+    Raises:
+        OSError: it cannot be read, written or synced.
+    """
+    if not path.exists():
+        return
+    with path.open("r+b", buffering=0) as file:
+        place = 0
+        while part := file.read(WRITE_AGAIN_BYTES):
+            file.seek(place)
+            place += file.write(part)
+            file.seek(place)
+        os.fsync(file.fileno())
+
+
 @contextmanager
-def reader(path: Path) -> Iterator[sqlite3.Connection | None]:
+def reader(path: Path, connect: Connect = sqlite3.connect) -> Iterator[sqlite3.Connection | None]:
     """One consistent view of the file for reading; None while there is no queue yet.
 
     `mode=ro` besides `query_only`: the last connection to close a WAL database would else checkpoint it.
@@ -113,7 +150,7 @@ def reader(path: Path) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -210,10 +247,32 @@ def _checked(
     return row
 
 
+def _sync_folders(path: Path) -> None:
+    """Make the names of a new file's folders durable: a file that is synced is lost with a folder that is not."""
+    if os.name != "posix":
+        return
+    for folder in path.absolute().parents:
+        with suppress(PermissionError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
 def _set_wal(connection: sqlite3.Connection, path: Path) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise QueueError(f"{path} cannot be kept in WAL mode ({mode}); put it on a local disk")
+
+
+def _empty_wal(connection: sqlite3.Connection, path: Path) -> None:
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if busy:
+        raise QueueError(
+            f"{path} cannot be opened for writing: another program has kept a transaction open for reading it "
+            f"for {BUSY_SECONDS:g} s; end that program"
+        )
 
 
 def _advance_crc32(advanced_to: int) -> int:

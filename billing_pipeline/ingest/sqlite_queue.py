@@ -3,20 +3,22 @@
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import Body, body_of, record_line
-from billing_pipeline.errors import QueueCorruptError, QueueError
+from billing_pipeline.errors import QueueCorruptError, QueueError, QueueFailedError
 from billing_pipeline.ingest.consumers import Consumers
 from billing_pipeline.ingest.queue import Batch, QueueStatus, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
 from billing_pipeline.ingest.queue_file import LogEnd, batches_from, log_end, reader
-from billing_pipeline.ingest.queue_writer import Advance, Append, QueueWriter
+from billing_pipeline.ingest.queue_writer import QueueWriter
+from billing_pipeline.ingest.write_buffer import Advance, Append
 
 MAX_READ_BYTES = 256 * 1024 * 1024
 """Bodies returned by one read, so that a reader's memory is bounded; the rest comes with the next read."""
@@ -25,16 +27,19 @@ MAX_READ_BYTES = 256 * 1024 * 1024
 class SqliteQueue:
     """A `Queue` in `path`, with the groups' offsets in `consumers.sqlite` beside it.
 
-    Reading takes no lock and never writes the file. The first `append` or `advance` takes the writer's lock
-    file (`<path>.lock`) and keeps it until `close`; the next `append` after `close` opens the writer anew.
-    Use it as a context manager, or close it. All methods may be called from many threads at once.
+    Reading takes no lock and never writes the file. Writers, of this process or others, take turns: the first
+    `append` or `advance` takes the lock file (`<path>.lock`) and keeps it until another writer wants it, or until
+    `close`; the next `append` after `close` opens the writer anew. Use it as a context manager, or close it. All
+    methods may be called from many threads at once.
 
     Args:
         path: the queue file; folders are made as needed.
         wall_clock: UTC µs.
         steady_clock: µs of a clock that nobody sets; against it a jump of the wall clock is found.
-        lock_timeout_seconds: how long the first append waits for another writer to end.
+        lock_timeout_seconds: how long an append waits for its turn while another writer has the file.
         buffer_timeout_seconds: how long an append waits for room while the disk is behind.
+        on_failure: called once, by a thread of the queue's, when what the disk holds has become unknown and nothing
+            more will be written: the process should end with an error.
     """
 
     def __init__(
@@ -45,12 +50,14 @@ class SqliteQueue:
         steady_clock: Callable[[], int] = steady_clock_us,
         lock_timeout_seconds: float = 10.0,
         buffer_timeout_seconds: float = 30.0,
+        on_failure: Callable[[QueueFailedError], None] | None = None,
     ) -> None:
         self.path = path
         self._wall_clock = wall_clock
         self._steady_clock = steady_clock
         self._lock_timeout_seconds = lock_timeout_seconds
         self._buffer_timeout_seconds = buffer_timeout_seconds
+        self._on_failure = on_failure
         self._consumers = Consumers(path.with_name("consumers.sqlite"))
         self._writer: QueueWriter | None = None
         self._opening = threading.Lock()
@@ -64,11 +71,12 @@ class SqliteQueue:
         self.close()
 
     def close(self) -> None:
-        """Finish what was handed in and release the writer's lock."""
+        """Finish what was handed in and release the writer's lock. A writer that has failed stays so."""
         with self._opening:
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.close()
+            if self._writer is not None:
+                self._writer.close()
+                if self._writer.failure is None:
+                    self._writer = None
 
     def append(
         self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None
@@ -81,16 +89,26 @@ class SqliteQueue:
         body = body_of(map(record_line, records))
         check_size(body)
         request = Append(producer, body.count, body.lines, received_at)
-        return self._open_writer().submit(request).result()
+        return self._open_writer().submit(request, self._buffer_timeout_seconds).result()
+
+    @contextmanager
+    def keep_turn(self) -> Iterator[None]:
+        """Let no other writer in between the appends made within, whose receipt times it would overtake."""
+        writer = self._open_writer()
+        writer.keeps_turn = True
+        try:
+            yield
+        finally:
+            writer.keeps_turn = False
 
     def submit(self, producer: str, body: Body) -> Future[range]:
         """Hand lines in without waiting. See `Queue.submit`."""
         check_size(body)
-        return self._open_writer().submit(Append(producer, body.count, body.lines), wait=False)
+        return self._open_writer().submit(Append(producer, body.count, body.lines), 0)
 
     def advance(self, to_us: int) -> None:
         """Move the clock on. See `Queue.advance`."""
-        self._open_writer().submit(Advance(to_us)).result()
+        self._open_writer().submit(Advance(to_us), self._buffer_timeout_seconds).result()
 
     def read(self, group: str, max_batches: int) -> list[Batch]:
         """Batches from the group's committed offset on. See `Queue.read`."""
@@ -141,7 +159,7 @@ class SqliteQueue:
                     wall_clock=self._wall_clock,
                     steady_clock=self._steady_clock,
                     lock_timeout_seconds=self._lock_timeout_seconds,
-                    buffer_timeout_seconds=self._buffer_timeout_seconds,
+                    on_failure=self._on_failure,
                 )
             return self._writer
 

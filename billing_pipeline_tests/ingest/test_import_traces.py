@@ -4,6 +4,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -38,6 +39,9 @@ class CountingQueue:
 
     def clock(self) -> int:
         return 0
+
+    def keep_turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def append(
         self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None

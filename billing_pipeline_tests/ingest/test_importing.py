@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -40,6 +41,9 @@ class FakeQueue:
 
     def clock(self) -> int:
         return self.clock_us
+
+    def keep_turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def append(
         self, producer: str, records: Sequence[LogRecord], received_at: Sequence[int] | None = None

@@ -1,6 +1,7 @@
 """The durable queue when processes and disks fail: what is acknowledged is stored, and nothing else."""
 
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.errors import QueueLockedError
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 
 PRELUDE = """
@@ -42,26 +42,52 @@ queue.close()
 
 FULL_DISK = """
 import resource
+from billing_pipeline.errors import QueueFailedError
+failures = []
+queue = SqliteQueue(Path(sys.argv[1]), on_failure=failures.append)
 queue.append("producer", records("before"))
 size = Path(sys.argv[1] + "-wal").stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-for expected in ("nothing of this batch is acknowledged", "close the queue and append again"):
+def refused():
     try:
         queue.append("producer", records("lost"))
-    except QueueError as error:
-        assert expected in str(error), error
+    except QueueFailedError as error:
+        assert "nothing of this batch is acknowledged" in str(error), error
     else:
-        raise SystemExit("acknowledged, though the disk is full")
+        raise SystemExit("acknowledged, though the disk cannot be written")
+refused()
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-try:
-    queue.append("producer", records("lost"))
-except QueueError:
-    pass
-else:
-    raise SystemExit("written on after a failed commit without reopening")
+refused()
 queue.close()
-queue.append("producer", records("after"))
+refused()
+assert len(failures) == 1, failures
+with SqliteQueue(Path(sys.argv[1])) as restarted:
+    restarted.append("producer", records("after"))
+"""
+
+TINY_DISK = """
+import os
+def refused_until_full():
+    acknowledged = []
+    for turn in range(10_000):
+        try:
+            queue.append("producer", records(f"turn {turn}"))
+        except QueueError as error:
+            assert "SQLITE_FULL" in str(error), error
+            return acknowledged
+        acknowledged += [f"turn {turn}/{i}" for i in range(5)]
+    raise SystemExit("never full")
+ballast = Path(sys.argv[1]).with_name("ballast")
+ballast.write_bytes(bytes(600_000))
+expected = refused_until_full()
+assert queue.next_offset() == len(expected)
+ballast.unlink()
+assert queue.append("producer", records("after")).start == len(expected)
+expected += [f"after/{i}" for i in range(5)]
 queue.close()
+found = [record.id for batch in queue.read_from(0, 1_000_000) for record in batch.records()]
+assert found == expected, (found, expected)
+print(len(expected))
 """
 
 
@@ -107,27 +133,39 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_acknowledged(tmp_pa
         assert queue.append("after", [LogRecord(kind="usage", payload="{}")]).start == len(found)
 
 
-def test_a_second_process_is_told_which_lock_to_wait_for_and_can_read_meanwhile(tmp_path: Path) -> None:
+def test_a_second_process_gets_its_turn_to_write_and_can_read_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "queue.sqlite"
     holder = start(HOLDER, path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "ready\n"
-    queue = SqliteQueue(path, lock_timeout_seconds=0.1)
-    with pytest.raises(QueueLockedError) as error:
-        queue.append("second", [LogRecord(kind="usage", payload="{}")])
-    assert error.value.lock_path == f"{path}.lock"
-    assert queue.next_offset() == 5
-    queue.commit("lander", 5)
-    holder.communicate()
-    assert holder.returncode == 0
-    assert queue.append("second", [LogRecord(kind="usage", payload="{}")]) == range(10, 11)
-    queue.close()
+    with SqliteQueue(path) as queue:
+        assert queue.next_offset() == 5
+        queue.commit("lander", 5)
+        assert queue.append("second", [LogRecord(kind="usage", payload="{}")]) == range(5, 6)
+        holder.communicate()
+        assert holder.returncode == 0
+        assert queue.append("second", [LogRecord(kind="usage", payload="{}")]) == range(11, 12)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
-def test_a_failed_commit_is_never_acknowledged_and_the_writer_stops_until_reopened(tmp_path: Path) -> None:
+def test_a_commit_that_cannot_be_written_ends_the_writer_until_the_process_starts_again(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "queue.sqlite"
     process = start(FULL_DISK, path)
     process.communicate()
     assert process.returncode == 0
     assert list(stored(path).values()) == [f"{name}/{i}" for name in ("before", "after") for i in range(5)]
+
+
+def test_a_full_disk_refuses_what_it_cannot_hold_and_takes_on_once_there_is_room(tmp_path: Path) -> None:
+    """On a disk of 1 MiB in a user namespace of its own; skipped where that is not allowed."""
+    mount = f'mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec "$@"'
+    alone = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("no mounts in user namespaces here")
+    code = textwrap.dedent(PRELUDE + TINY_DISK)
+    command = [*alone, sys.executable, "-c", code, str(tmp_path / "queue.sqlite")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 10

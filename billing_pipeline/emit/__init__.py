@@ -1,0 +1,1 @@
+"""The client for products, and adapters that turn what providers report into usage events."""

@@ -1,0 +1,1 @@
+"""Adapters: what a provider reports about a call, as usage events of one unit and one quantity each."""
