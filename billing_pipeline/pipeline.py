@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import RuleBookTooLateError, SettingsError
+from billing_pipeline.errors import QueueFailedError, RuleBookTooLateError, SettingsError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.queue import Queue, StoredQueue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -97,15 +97,17 @@ class Pipeline:
         self.settings.home.mkdir(parents=True, exist_ok=True)
         return open_control(self.settings.control_url)
 
-    def queue(self) -> StoredQueue:
+    def queue(self, on_failure: Callable[[QueueFailedError], None] | None = None) -> StoredQueue:
         """The durable queue; close it (or use it as a context manager) to let the next writer in.
+
+        `on_failure` is told, by whichever thread finds it, where the file could not be made durable.
 
         Raises:
             SettingsError: it is to be PostgreSQL, and the driver is not installed or the URL cannot be read.
         """
         if self.settings.queue_url is None:
             self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
-            return SqliteQueue(self.settings.queue_path)
+            return SqliteQueue(self.settings.queue_path, on_failure=on_failure)
         try:
             from billing_pipeline.ingest.postgres_queue import PostgresQueue
         except ImportError as error:
@@ -122,7 +124,10 @@ class Pipeline:
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
 
-        queue = self.queue()
+        def stop(error: QueueFailedError) -> None:
+            gateway.fail(error)
+
+        queue = self.queue(on_failure=stop)
         gateway = Gateway(queue, self.settings.gateway, RequestLog())
         return serve(gateway, lambda: api_keys(self.control), queue.close)
 

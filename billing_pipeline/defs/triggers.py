@@ -10,7 +10,6 @@ from billing_pipeline.defs.jobs import landing_job, restating_job
 from billing_pipeline.defs.partitions import range_tags
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.restating import days_to_restate
-from billing_pipeline.errors import QueueLockedError
 from billing_pipeline.schemas.table import PartitionKey
 
 LANDING_INTERVAL_SECONDS = 30
@@ -28,10 +27,7 @@ def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource)
         if queue.next_offset() == 0:
             context.log.info("the log is empty: nothing to close")
             return
-        try:
-            queue.advance(max(now, queue.clock()))
-        except QueueLockedError:
-            context.log.info("a gateway or an import has the queue: it moves the clock on by itself")
+        queue.advance(max(now, queue.clock()))
     through = billing.calendar.last_closed(now)
     closed = close_through(
         billing,

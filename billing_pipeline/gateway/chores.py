@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from billing_pipeline.access.api_key import ApiKey, KeyRing
-from billing_pipeline.errors import ClockError, QueueError
+from billing_pipeline.errors import QueueError, QueueFailedError
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.ingest.queue_clock import wall_clock_us
@@ -39,12 +39,11 @@ async def keep_clock(gateway: Gateway, interval_seconds: float) -> None:
         await asyncio.sleep(interval_seconds)
         try:
             await asyncio.to_thread(advance_to_now, gateway.queue)
-        except ClockError as error:
+        except QueueFailedError as error:
+            gateway.fail(error)
+        except QueueError as error:
             gateway.metrics.clock_failures.inc()
             gateway.log.problem("clock_not_moved", message=str(error))
-        except QueueError as error:
-            if not gateway.draining:
-                gateway.fail(error)
 
 
 def advance_to_now(queue: Queue) -> None:

@@ -4,7 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from billing_pipeline.access.api_key import KeyRing
-from billing_pipeline.errors import ClockError, QueueError, QueueFullError, RequestRefusedError
+from billing_pipeline.errors import (
+    ClockError,
+    QueueError,
+    QueueFailedError,
+    QueueFullError,
+    QueueLockedError,
+    RequestRefusedError,
+)
 from billing_pipeline.gateway.byte_budget import ByteBudget
 from billing_pipeline.gateway.metrics import Metrics, QueueCollector
 from billing_pipeline.gateway.rate_limit import RateLimiter
@@ -15,8 +22,6 @@ from billing_pipeline.settings import GatewaySettings
 
 _DRAINING_RETRY_SECONDS = 5
 _FAILED_RETRY_SECONDS = 30
-_CLOCK_RETRY_SECONDS = 60
-_FULL_RETRY_SECONDS = 1
 
 
 @dataclass
@@ -71,7 +76,7 @@ class Gateway:
         if self.failure is not None:
             raise _failed()
 
-    def fail(self, error: QueueError) -> None:
+    def fail(self, error: QueueFailedError) -> None:
         """Take nothing more, and have the process end."""
         if self.failure is None:
             self.failure = str(error)
@@ -80,19 +85,32 @@ class Gateway:
 
     def refusal_of(self, error: QueueError) -> RequestRefusedError:
         """What a producer is told of an error of the queue; one that will not pass is a failure."""
-        if isinstance(error, QueueFullError):
-            message = "the disk is behind; send it again soon"
-            return RequestRefusedError(
-                503, RequestCode.QUEUE_FULL, message, retry_after_seconds=_FULL_RETRY_SECONDS
-            )
-        if isinstance(error, ClockError):
-            message = "the gateway's wall clock cannot be trusted; see its log"
-            self.log.problem("clock_not_trusted", message=str(error))
-            return RequestRefusedError(
-                503, RequestCode.CLOCK_NOT_TRUSTED, message, retry_after_seconds=_CLOCK_RETRY_SECONDS
-            )
-        self.fail(error)
-        return _failed()
+        if isinstance(error, QueueFailedError):
+            self.fail(error)
+            return _failed()
+        _, code, message, retry_after_seconds = next(row for row in _PASSING if isinstance(error, row[0]))
+        if not isinstance(error, QueueFullError):
+            self.log.problem(code, message=str(error))
+        return RequestRefusedError(503, code, message, retry_after_seconds=retry_after_seconds)
+
+
+_PASSING: tuple[tuple[type[QueueError], RequestCode, str, int], ...] = (
+    (QueueFullError, RequestCode.QUEUE_FULL, "the disk is behind; send it again soon", 1),
+    (QueueLockedError, RequestCode.QUEUE_LOCKED, "another process writes the queue; send it again", 5),
+    (
+        ClockError,
+        RequestCode.CLOCK_NOT_TRUSTED,
+        "the gateway's wall clock cannot be trusted; see its log",
+        60,
+    ),
+    (
+        QueueError,
+        RequestCode.QUEUE_NOT_WRITTEN,
+        "the queue could not be written, say because its disk is full; see the gateway's log",
+        10,
+    ),
+)
+"""What passes by itself or is mended while the gateway runs: the first kind that fits is told."""
 
 
 def _failed() -> RequestRefusedError:

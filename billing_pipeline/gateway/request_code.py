@@ -31,4 +31,6 @@ class RequestCode(StrEnum):
     TOO_MANY_CONNECTIONS = "too_many_connections"
     CLOCK_NOT_TRUSTED = "clock_not_trusted"
     SHUTTING_DOWN = "shutting_down"
+    QUEUE_LOCKED = "queue_locked"
+    QUEUE_NOT_WRITTEN = "queue_not_written"
     QUEUE_FAILED = "queue_failed"

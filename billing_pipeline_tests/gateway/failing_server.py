@@ -4,7 +4,7 @@ import sys
 from concurrent.futures import Future
 
 from billing_pipeline.contract.log_lines import Body
-from billing_pipeline.errors import QueueError
+from billing_pipeline.errors import QueueFailedError
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.request_log import RequestLog
 from billing_pipeline.gateway.server import serve
@@ -24,7 +24,7 @@ class FailingQueue(SqliteQueue):
         if self.taken == 1:
             return super().submit(producer, body)
         future: Future[range] = Future()
-        future.set_exception(QueueError("the disk is gone"))
+        future.set_exception(QueueFailedError(str(self.path), "the disk is gone"))
         return future
 
 

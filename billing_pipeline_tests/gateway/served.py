@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -35,8 +36,8 @@ class Served:
         self.settings = load_settings(environment)
         home.mkdir(parents=True, exist_ok=True)
         self.control = open_control(self.settings.control_url)
-        self.key = self.issue("app")
-        self.log_path = home / "gateway.log"
+        self.key = self.issue(f"app-{secrets.token_hex(4)}")
+        self.log_path = home / f"gateway-{secrets.token_hex(4)}.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=log)
         self.port = int(self.logged("listening")["port"])

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from billing_pipeline.access.scope import Scope
-from billing_pipeline.errors import QueueError, QueueFullError
+from billing_pipeline.errors import QueueError, QueueFailedError, QueueFullError, QueueLockedError
 from billing_pipeline.gateway import limits
 
 Make = Callable[..., dict[str, Any]]
@@ -208,18 +208,32 @@ class Refusing:
         return future
 
 
-def test_where_the_queue_is_full_a_request_waits(door: Any, event: Make) -> None:
-    door.gateway.queue = Refusing(door.queue, QueueFullError(7, 0.0), later=False)
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code", "retry_after"),
+    [
+        (QueueFullError(7, 0.0), "queue_full", "1"),
+        (QueueLockedError("queue.sqlite.lock", 10.0), "queue_locked", "5"),
+        (QueueError("no space left on device"), "queue_not_written", "10"),
+    ],
+)
+def test_what_passes_is_waited_for(
+    door: Any, event: Make, error: QueueError, code: str, retry_after: str, later: bool
+) -> None:
+    """The queue full, another process writing it, or its disk full: the gateway goes on."""
+    door.gateway.queue = Refusing(door.queue, error, later=later)
     answer = door.send(event())
-    refused(door, answer, 503, "queue_full")
-    assert answer.headers["retry-after"] == "1"
+    refused(door, answer, 503, code)
+    assert answer.headers["retry-after"] == retry_after
     assert door.failures == []
+    door.gateway.queue = door.queue
+    assert door.send(event()).status_code == 202
 
 
 @pytest.mark.parametrize("later", [False, True])
 def test_once_the_queue_has_failed_nothing_is_ever_taken(door: Any, event: Make, later: bool) -> None:
     """The failure is told once, and a queue that would take events again gets none."""
-    door.gateway.queue = Refusing(door.queue, QueueError("disk on fire"), later=later)
+    door.gateway.queue = Refusing(door.queue, QueueFailedError("queue.sqlite", "disk on fire"), later=later)
     refused(door, door.send(event()), 503, "queue_failed")
     door.gateway.queue = door.queue
     answer = door.send(event())
@@ -239,7 +253,7 @@ def test_an_event_that_was_under_way_when_the_queue_failed_is_not_acknowledged(
     def fail_after(producer: str, body: Any) -> Future[range]:
         future: Future[range] = submit(producer, body)
         future.result()
-        door.gateway.fail(QueueError("disk on fire"))
+        door.gateway.fail(QueueFailedError("queue.sqlite", "disk on fire"))
         return future
 
     door.queue.submit = fail_after

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline_tests.gateway.served import COMMAND, Served, read_answer
 
 Make = Callable[..., dict[str, Any]]
@@ -70,19 +69,14 @@ def test_once_the_queue_has_failed_the_process_ends_with_status_70(start: Start,
     assert "the disk is gone" in served.log_path.read_text("utf-8")
 
 
-def test_a_second_gateway_over_the_same_queue_does_not_start(
-    tmp_path: Path, in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only one may write a queue file: it says so and ends."""
-    from billing_pipeline import pipeline
-
-    queue_path = tmp_path / "home" / "queue" / "queue.sqlite"
-    monkeypatch.setattr(pipeline, "SqliteQueue", lambda path: SqliteQueue(path, lock_timeout_seconds=0.0))
-    with SqliteQueue(queue_path) as first:
-        first.advance(1)
-        done = in_process(["serve", "--port", 0], {"BILLING_HOME": str(tmp_path / "home")})
-    assert done.returncode == 1
-    assert "another writer holds" in done.stderr
+def test_two_gateways_over_one_queue_take_turns(start: Start, event: Make) -> None:
+    """Each acknowledges only what is in the log."""
+    first, second = start(), start()
+    for number in range(3):
+        assert first.send(event(f"first-{number}")) == 202
+        assert second.send(event(f"second-{number}")) == 202
+    assert (first.stop(), second.stop()) == (0, 0)
+    assert first.next_offset() == 6
 
 
 def test_an_address_in_use_is_told(
