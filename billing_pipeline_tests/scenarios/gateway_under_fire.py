@@ -77,7 +77,8 @@ class Fire:
             process.join()
 
     def kill_one(self, longest_seconds: float) -> None:
-        """Let a random while pass, then kill the gateway or the lander, and start it again at once."""
+        """Kill the gateway or the lander a random while after a batch got through, and start it again at once."""
+        self._wait_for_acknowledgement()
         time.sleep(self._random.uniform(0.0, longest_seconds))
         target = self._random.choice([serve, land_on_and_on])
         process = self._processes[target]
@@ -96,6 +97,13 @@ class Fire:
         gateway.terminate()
         gateway.join(PATIENCE_SECONDS)
         assert gateway.exitcode == 0
+
+    def _wait_for_acknowledgement(self) -> None:
+        before = len(self.fate.acknowledged)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(self.fate.acknowledged) == before:
+            assert time.monotonic() < deadline, "nothing gets through any more"
+            time.sleep(0.002)
 
     def _start(self, target: Callable[..., None]) -> None:
         process = self._context.Process(target=target, args=(self._environment, self._port), daemon=True)
