@@ -54,7 +54,7 @@ class Fire:
         self._random = random.Random(seed)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_IMPORTED)
-        self._port = _free_port()
+        self._port = free_port()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._producers = [
@@ -115,7 +115,7 @@ class Fire:
         batch = 0
         while not self._stopping.is_set():
             ids = [f"{number}/{batch}/{place}" for place in range(draw.randint(1, 20))]
-            body = json.dumps([_event(name) for name in ids]).encode()
+            body = json.dumps([made_event(name) for name in ids]).encode()
             with self._lock:
                 self.fate.sent.update(ids)
             if not self._send_until_acknowledged(body):
@@ -132,7 +132,7 @@ class Fire:
                 self.fate.resent_batches += again
             again = True
             try:
-                status = _post(self._port, self._key, body)
+                status = post(self._port, self._key, body)
             except (OSError, http.client.HTTPException):
                 time.sleep(0.02)
                 continue
@@ -167,7 +167,8 @@ def land_on_and_on(environment: dict[str, str], _port: int) -> None:
         time.sleep(0.05)
 
 
-def _post(port: int, key: str, body: bytes) -> int:
+def post(port: int, key: str, body: bytes) -> int:
+    """Send one request of its own connection; the status of its answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
@@ -179,7 +180,8 @@ def _post(port: int, key: str, body: bytes) -> int:
         connection.close()
 
 
-def _event(name: str) -> dict[str, Any]:
+def made_event(name: str) -> dict[str, Any]:
+    """A usage event of acme's project p that occurred now."""
     return {
         "id": name,
         "source": "product",
@@ -195,7 +197,8 @@ def _event(name: str) -> dict[str, Any]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
