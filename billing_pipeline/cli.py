@@ -68,11 +68,23 @@ def queue() -> None:
 
 
 @queue.command("status")
-def queue_status() -> None:
-    """Show depth, clock and reading groups."""
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+def queue_status(as_json: bool) -> None:
+    """Show depth, lag, clock, reading groups, and where the log is."""
     from billing_pipeline.terminal.queue_status import show_queue
 
-    show_queue(_pipeline())
+    show_queue(_pipeline(), as_json=as_json)
+
+
+@queue.command("prune")
+@click.option(
+    "--keep-days", required=True, type=click.IntRange(min=0), help="Keep what was received within these days."
+)
+def queue_prune(keep_days: int) -> None:
+    """Delete for ever what has been landed and is old; without this command the queue keeps everything."""
+    from billing_pipeline.terminal.queue_status import prune_queue
+
+    prune_queue(_pipeline(), keep_days)
 
 
 @queue.command("advance")

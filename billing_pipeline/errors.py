@@ -32,6 +32,18 @@ class QueueCorruptError(QueueError):
         )
 
 
+class QueuePrunedError(QueueError):
+    """What is to be read was landed and then deleted. Caught by nobody: the reader is far behind what is kept."""
+
+    def __init__(self, offset: int, first_kept_offset: int) -> None:
+        self.offset = offset
+        self.first_kept_offset = first_kept_offset
+        super().__init__(
+            f"offset {offset} is not in the queue any more: all below {first_kept_offset} was landed and then pruned; "
+            "look for it in raw_usage_events. A lake that was lost is restored from its backup, not landed anew"
+        )
+
+
 class ClockError(QueueError):
     """A receipt time or a watermark is not possible. Caught by the importer, which stops before it appends."""
 

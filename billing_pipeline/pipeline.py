@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import QueueFailedError, RuleBookTooLateError
+from billing_pipeline.errors import QueueFailedError, RuleBookTooLateError, SettingsError
 from billing_pipeline.ingest.landing import Lander
+from billing_pipeline.ingest.queue import Queue, StoredQueue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
 from billing_pipeline.lake.engine import Engine
@@ -96,10 +97,25 @@ class Pipeline:
         self.settings.home.mkdir(parents=True, exist_ok=True)
         return open_control(self.settings.control_url)
 
-    def queue(self, on_failure: Callable[[QueueFailedError], None] | None = None) -> SqliteQueue:
-        """The durable queue; close it (or use it as a context manager) to let the next writer in."""
-        self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteQueue(self.settings.queue_path, on_failure=on_failure)
+    def queue(self, on_failure: Callable[[QueueFailedError], None] | None = None) -> StoredQueue:
+        """The durable queue; close it (or use it as a context manager) to let the next writer in.
+
+        `on_failure` is told, by whichever thread finds it, where the file could not be made durable.
+
+        Raises:
+            SettingsError: it is to be PostgreSQL, and the driver is not installed or the URL cannot be read.
+        """
+        if self.settings.queue_url is None:
+            self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
+            return SqliteQueue(self.settings.queue_path, on_failure=on_failure)
+        try:
+            from billing_pipeline.ingest.postgres_queue import PostgresQueue
+        except ImportError as error:
+            raise SettingsError(
+                f"BILLING_QUEUE_URL names PostgreSQL, but its driver cannot be loaded ({error}): "
+                "pip install 'billing-pipeline[postgres]'"
+            ) from error
+        return PostgresQueue(self.settings.queue_url)
 
     def serve(self) -> int:
         """Serve the gateway until it is stopped; returns the process's exit status."""
@@ -120,11 +136,11 @@ class Pipeline:
         with self.queue() as queue:
             return self.lander(queue).watermark()
 
-    def lander(self, queue: SqliteQueue) -> Lander:
+    def lander(self, queue: Queue) -> Lander:
         """What brings the queue into the lake.
 
-        By DuckDB: the queue is a file of this machine, its records come through a pipe of this process, and nothing
-        is decided about them. What a cluster is for begins behind the raw table.
+        By DuckDB: the queue's records come through a pipe of this process, and nothing is decided about them. What a
+        cluster is for begins behind the raw table.
         """
         return Lander(queue, self.lake, self.duckdb, self.calendar, self.control)
 

@@ -4,13 +4,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from billing_pipeline.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("duckdb", "spark")
+QUEUE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _SPARK_MASTER = re.compile(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k8s)://\S+")
 
 
@@ -44,10 +45,12 @@ class Settings:
     engine: str = "duckdb"
     spark_master: str = "local[*]"
     gateway: GatewaySettings = GatewaySettings()
+    queue_url: str | None = field(default=None, repr=False)
+    """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
 
     @property
     def queue_path(self) -> Path:
-        """The durable queue (SQLite)."""
+        """The durable queue, where it is a SQLite file."""
         return self.home / "queue" / "queue.sqlite"
 
     @property
@@ -116,6 +119,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         engine=_engine(values),
         spark_master=_spark_master(values),
         gateway=_gateway(values),
+        queue_url=_queue_url(values),
     )
 
 
@@ -135,6 +139,7 @@ _NAMES = {
     "gateway_body_seconds": "BILLING_GATEWAY_BODY_SECONDS",
     "gateway_drain_seconds": "BILLING_GATEWAY_DRAIN_SECONDS",
     "gateway_clock_seconds": "BILLING_GATEWAY_CLOCK_SECONDS",
+    "queue_url": "BILLING_QUEUE_URL",
 }
 
 
@@ -173,3 +178,13 @@ def _gateway(values: Mapping[str, str]) -> GatewaySettings:
         drain_seconds=_whole_number(values, "gateway_drain_seconds", default=default.drain_seconds, least=0),
         clock_seconds=_whole_number(values, "gateway_clock_seconds", default=default.clock_seconds, least=0),
     )
+
+
+def _queue_url(values: Mapping[str, str]) -> str | None:
+    url = values.get("queue_url")
+    if url is not None and url.partition("://")[0] not in QUEUE_SCHEMES:
+        # What was given is not repeated: it may hold a password.
+        raise SettingsError(
+            "BILLING_QUEUE_URL: give postgresql://user@host:port/database, or nothing for a file in the home"
+        )
+    return url

@@ -79,6 +79,21 @@ def test_duckdb_computes_unless_another_engine_is_chosen(tmp_path: Path) -> None
     assert load_settings(with_file(tmp_path, 'engine = "spark"\n')).engine == "spark"
 
 
+def test_the_queue_is_a_file_unless_a_postgresql_is_named(tmp_path: Path) -> None:
+    url = "postgresql://billing@db.internal/usage"
+    assert load_settings(without_file(tmp_path)).queue_url is None
+    assert load_settings(without_file(tmp_path, BILLING_QUEUE_URL=url)).queue_url == url
+    assert load_settings(with_file(tmp_path, f'queue_url = "{url}"\n')).queue_url == url
+
+
+def test_another_kind_of_queue_is_refused_without_repeating_its_password(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="BILLING_QUEUE_URL: give postgresql://") as error:
+        load_settings(without_file(tmp_path, BILLING_QUEUE_URL="kafka://billing:s3cret@broker"))
+    assert "s3cret" not in str(error.value)
+    settings = load_settings(without_file(tmp_path, BILLING_QUEUE_URL="postgresql://billing:s3cret@db/usage"))
+    assert "s3cret" not in repr(settings)
+
+
 def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="BILLING_ENGINE='sparc': there is duckdb and spark"):
         load_settings(without_file(tmp_path, BILLING_ENGINE="sparc"))

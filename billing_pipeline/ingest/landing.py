@@ -24,7 +24,7 @@ from billing_pipeline.ingest.landing_chain import (
     mended_head,
 )
 from billing_pipeline.ingest.line_table import line_table
-from billing_pipeline.ingest.queue import Batch, Queue
+from billing_pipeline.ingest.queue import LANDING, Batch, Queue
 from billing_pipeline.lake.engine import Engine, Session
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.metering.calendar import Calendar, days_between
@@ -34,7 +34,6 @@ from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS
 if TYPE_CHECKING:
     from sqlalchemy import Engine as ControlDatabase
 
-GROUP = "landing"
 LAST_RECEIVED = "billing.last-received-at"
 STRETCH_RECORDS = 1_000_000
 """Records landed in one snapshot at most: bounds memory and scratch space, also after a day's outage."""
@@ -147,8 +146,8 @@ class Lander:
 
     def _acknowledge(self, position: int) -> None:
         # A lake that was lost and is landed anew stands behind what the queue was told before.
-        if self.queue.committed(GROUP) < position:
-            self.queue.commit(GROUP, position)
+        if self.queue.committed(LANDING) < position:
+            self.queue.commit(LANDING, position)
 
     def _reads(self, start: int, end: int) -> Generator[list[Batch]]:
         """The batches of a stretch, as many as the queue gives at once; the next ones are read meanwhile."""

@@ -8,12 +8,17 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import Body, read_line
 from billing_pipeline.errors import QueueError
+
+LANDING = "landing"
+"""The group that brings records into the lake: what it has not committed can be read by nobody else."""
 
 MAX_BATCH_RECORDS = 10_000
 """Records in one append; more is refused."""
@@ -92,6 +97,10 @@ class QueueStatus:
     engine: str
     committed: dict[str, int] = field(default_factory=dict)
     """Each group's committed offset; what a group still has to read is next_offset minus this."""
+    first_kept_offset: int = 0
+    """Below it the log is pruned: landed, and deleted here."""
+    warnings: tuple[str, ...] = ()
+    """What would lose acknowledged records, each with what to do."""
 
     @property
     def clock(self) -> int:
@@ -136,6 +145,7 @@ class Queue(Protocol):
         Raises:
             QueueCorruptError: the first batch to be read does not match its checksum or is missing; what
                 stands before a damaged batch is read as usual.
+            QueuePrunedError: the first batch to be read was landed and then deleted.
         """
         ...
 
@@ -147,6 +157,7 @@ class Queue(Protocol):
         Raises:
             QueueCorruptError: the first batch to be read does not match its checksum or is missing; what
                 stands before a damaged batch is read as usual.
+            QueuePrunedError: the first batch to be read was landed and then deleted.
         """
         ...
 
@@ -183,6 +194,52 @@ class Queue(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one pruning deleted; the bytes are those of the bodies."""
+
+    batches: int
+    records: int
+    size_bytes: int
+    first_kept_offset: int
+
+
+class StoredQueue(Queue, Protocol):
+    """A queue as whoever opens it has it: to be closed again, and to be pruned by its operator."""
+
+    def __enter__(self) -> Self:
+        """Nothing is opened before it is needed."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was handed in, and let go of what was opened; what comes later opens it anew."""
+        ...
+
+    def keep_turn(self) -> AbstractContextManager[None]:
+        """While it lasts nobody else appends or moves the clock between the appends made within.
+
+        Others wait for the end of it, and fail where that takes long; it is for an import of history, whose receipt
+        times a record stamped in between would overtake.
+        """
+        ...
+
+    def prune(self, below_offset: int, received_before_us: int) -> Pruned:
+        """Delete for ever what ends below an offset and was received before an instant, but never the last batch.
+
+        The caller knows that all of it has been landed. Killed half way, the next pruning goes on.
+
+        Raises:
+            QueueError: the landing group has not got as far, or the queue cannot be written.
+        """
+        ...
+
+
 def check_size(body: Body) -> None:
     """Refuse what is more or less than one append may bring.
 
@@ -194,4 +251,16 @@ def check_size(body: Body) -> None:
     if len(body.lines) > MAX_BATCH_BYTES:
         raise QueueError(
             f"an append of {len(body.lines)} bytes; send at most {MAX_BATCH_BYTES} bytes at a time"
+        )
+
+
+def check_landed(below_offset: int, landed: int) -> None:
+    """Refuse to prune what the landing group has not committed.
+
+    Raises:
+        QueueError: it is asked for.
+    """
+    if below_offset > landed:
+        raise QueueError(
+            f"what is below offset {below_offset} cannot be pruned: only {landed} records have been landed; land first"
         )

@@ -12,12 +12,13 @@ from typing import Self
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import Body, body_of, record_line
-from billing_pipeline.errors import QueueCorruptError, QueueError, QueueFailedError
+from billing_pipeline.errors import QueueCorruptError, QueueError, QueueFailedError, QueuePrunedError
 from billing_pipeline.ingest.consumers import Consumers
-from billing_pipeline.ingest.queue import Batch, QueueStatus, check_size
+from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
 from billing_pipeline.ingest.queue_file import LogEnd, batches_from, log_end, reader
 from billing_pipeline.ingest.queue_writer import QueueWriter
+from billing_pipeline.ingest.sqlite_pruning import first_kept_offset, prune_file
 from billing_pipeline.ingest.write_buffer import Advance, Append
 
 MAX_READ_BYTES = 256 * 1024 * 1024
@@ -149,7 +150,13 @@ class SqliteQueue:
             size_bytes=sum(file.stat().st_size for file in files if file.exists()),
             engine=f"SQLite {sqlite3.sqlite_version}",
             committed=self._consumers.committed(),
+            first_kept_offset=self._first_kept(),
         )
+
+    def prune(self, below_offset: int, received_before_us: int) -> Pruned:
+        """Delete what has been landed, in the writer's turn. See `StoredQueue.prune`."""
+        check_landed(below_offset, self.committed(LANDING))
+        return prune_file(self.path, below_offset, received_before_us, self._lock_timeout_seconds)
 
     def _open_writer(self) -> QueueWriter:
         with self._opening:
@@ -169,6 +176,8 @@ class SqliteQueue:
         with reader(self.path) as connection:
             if connection is None:
                 return batches
+            if offset < (kept := first_kept_offset(connection)):
+                raise QueuePrunedError(offset, kept)
             try:
                 for row in batches_from(connection, self.path, offset):
                     records += row.batch.count
@@ -189,3 +198,7 @@ class SqliteQueue:
             if connection is None:
                 return LogEnd(next_offset=0, last_received_at=None, advanced_to=None)
             return log_end(connection, self.path)
+
+    def _first_kept(self) -> int:
+        with reader(self.path) as connection:
+            return 0 if connection is None else first_kept_offset(connection)

@@ -96,7 +96,9 @@ def _queue(pipeline: Pipeline) -> Iterator[Finding]:
     with pipeline.queue() as queue:
         status = queue.status()
         pending = pipeline.lander(queue).pending()
-    yield Finding("queue", f"{status.next_offset:,} records, {pending:,} not yet landed")
+    yield Finding("queue", f"{status.next_offset:,} records, {pending:,} not yet landed; {status.location}")
+    for warning in status.warnings:
+        yield Finding("queue", warning, is_fault=True)
     if status.next_offset:
         yield Finding("watermark", instant_text(status.clock))
     else:

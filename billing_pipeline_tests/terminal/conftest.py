@@ -22,6 +22,7 @@ def environment(home: Path) -> dict[str, str]:
         "BILLING_DATA": str(PROJECT_ROOT / "data"),
         "BILLING_TOML": str(home / "none.toml"),
         "DAGSTER_HOME": str(PROJECT_ROOT),
+        "BILLING_QUEUE_URL": "",
         "STRIPE_API_KEY": "",
         "STRIPE_API_BASE": "",
         "COLUMNS": "200",

@@ -20,7 +20,7 @@ Billing = Callable[..., Any]
 
 HEAVY = (
     *("alembic", "dagster", "duckdb", "pandas", "polars", "pyarrow"),
-    *("pyiceberg", "pyspark", "sqlalchemy", "sqlglot", "stripe"),
+    *("psycopg", "pyiceberg", "pyspark", "sqlalchemy", "sqlglot", "stripe"),
 )
 IMPORT = ("import", "--format", "ndjson", "--received-at", "occurred", "--register")
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.errors import ClockError
+from billing_pipeline.ingest.queue import StoredQueue
 from billing_pipeline.ingest.queue_clock import MAX_FORWARD_JUMP_US, QueueClock, instant_text
-from billing_pipeline.ingest.sqlite_queue import SqliteQueue
+from billing_pipeline_tests.ingest.queue_stores import ENGINES, QueueStore, fresh_store
 
 NOON_US = 1_790_856_000_000_000
 """2026-10-01 12:00 UTC."""
@@ -38,13 +39,8 @@ class Clocks:
     def queue_clock(self, value: int = 0) -> QueueClock:
         return QueueClock(value, self.wall, self.steady)
 
-    def queue(self, path: Path) -> SqliteQueue:
-        return SqliteQueue(path, wall_clock=self.wall, steady_clock=self.steady)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "queue.sqlite"
+    def queue(self, store: QueueStore) -> StoredQueue:
+        return store.open(wall_clock=self.wall, steady_clock=self.steady)
 
 
 STEPS = st.lists(
@@ -86,13 +82,14 @@ def test_no_receipt_time_is_before_one_given_earlier_or_before_an_advance(
             assert clock.value == before
 
 
-@settings(max_examples=40, deadline=None)
-@given(STEPS)
-def test_the_watermark_of_a_file_holds_over_reopening(steps: list[tuple[str, int]]) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=20, deadline=None)
+@given(steps=STEPS)
+def test_the_watermark_holds_over_reopening(engine: str, steps: list[tuple[str, int]]) -> None:
     """Every receipt time stored after `clock()` was read is at least what it said, also by another writer."""
     clocks = Clocks()
-    with TemporaryDirectory() as folder:
-        queue = clocks.queue(Path(folder) / "queue.sqlite")
+    with TemporaryDirectory() as folder, fresh_store(engine, Path(folder)) as store:
+        queue = clocks.queue(store)
         promised: list[tuple[int, int]] = []
         for what, us in steps:
             try:
@@ -116,9 +113,9 @@ def test_the_watermark_of_a_file_holds_over_reopening(steps: list[tuple[str, int
     assert all(time >= clock for offset, clock in promised for time in times[offset:])
 
 
-def test_a_wall_clock_set_back_is_held_at_the_queues_clock(path: Path) -> None:
+def test_a_wall_clock_set_back_is_held_at_the_queues_clock(store: QueueStore) -> None:
     clocks = Clocks()
-    with clocks.queue(path) as queue:
+    with clocks.queue(store) as queue:
         queue.append("product", [RECORD])
         clocks.wall_us -= HOUR_US
         queue.append("product", [RECORD])
@@ -128,9 +125,9 @@ def test_a_wall_clock_set_back_is_held_at_the_queues_clock(path: Path) -> None:
         assert queue.clock() == NOON_US + HOUR_US
 
 
-def test_a_wall_clock_that_jumps_forward_stops_stamping_until_it_is_set_right(path: Path) -> None:
+def test_a_wall_clock_that_jumps_forward_stops_stamping_until_it_is_set_right(store: QueueStore) -> None:
     clocks = Clocks()
-    with clocks.queue(path) as queue:
+    with clocks.queue(store) as queue:
         queue.append("product", [RECORD])
         clocks.wall_us += MAX_FORWARD_JUMP_US + 1
         with pytest.raises(ClockError, match=r"jumped forward to 2026-10-01T13:00:00\.000001Z"):
@@ -142,9 +139,9 @@ def test_a_wall_clock_that_jumps_forward_stops_stamping_until_it_is_set_right(pa
         assert queue.append("product", [RECORD]) == range(1, 2)
 
 
-def test_reopening_the_queue_confirms_a_wall_clock_that_was_right_to_jump(path: Path) -> None:
+def test_reopening_the_queue_confirms_a_wall_clock_that_was_right_to_jump(store: QueueStore) -> None:
     clocks = Clocks()
-    with clocks.queue(path) as queue:
+    with clocks.queue(store) as queue:
         queue.append("product", [RECORD])
         clocks.wall_us += 24 * HOUR_US
         queue.close()
@@ -152,9 +149,9 @@ def test_reopening_the_queue_confirms_a_wall_clock_that_was_right_to_jump(path: 
         assert queue.clock() == NOON_US + 24 * HOUR_US
 
 
-def test_time_that_really_passes_is_no_jump(path: Path) -> None:
+def test_time_that_really_passes_is_no_jump(store: QueueStore) -> None:
     clocks = Clocks()
-    with clocks.queue(path) as queue:
+    with clocks.queue(store) as queue:
         queue.append("product", [RECORD])
         clocks.pass_time(90 * 24 * HOUR_US)
         queue.append("product", [RECORD])
@@ -170,8 +167,8 @@ def test_slow_drift_over_months_is_no_jump() -> None:
         assert clock.stamp() == clocks.wall_us
 
 
-def test_an_import_keeps_its_own_receipt_times_of_every_record(path: Path) -> None:
-    with Clocks().queue(path) as queue:
+def test_an_import_keeps_its_own_receipt_times_of_every_record(store: QueueStore) -> None:
+    with Clocks().queue(store) as queue:
         queue.append("import", [RECORD] * 3, [5, 5, 7])
         (batch,) = queue.read_from(0, 10)
         assert batch.received_at is None
@@ -190,10 +187,10 @@ def test_an_import_keeps_its_own_receipt_times_of_every_record(path: Path) -> No
     ],
 )
 def test_an_import_with_impossible_receipt_times_is_refused_whole(
-    path: Path, times: list[int], reason: str
+    store: QueueStore, times: list[int], reason: str
 ) -> None:
     clocks = Clocks()
-    with clocks.queue(path) as queue:
+    with clocks.queue(store) as queue:
         queue.append("product", [RECORD])
         clocks.pass_time(HOUR_US)
         with pytest.raises(ClockError, match=reason):
@@ -201,15 +198,15 @@ def test_an_import_with_impossible_receipt_times_is_refused_whole(
         assert (queue.next_offset(), queue.clock()) == (1, NOON_US)
 
 
-def test_advancing_is_durable_and_holds_later_records(path: Path) -> None:
+def test_advancing_is_durable_and_holds_later_records(store: QueueStore) -> None:
     clocks = Clocks()
-    with clocks.queue(path) as queue:
+    with clocks.queue(store) as queue:
         queue.append("import", [RECORD], [5])
         queue.advance(NOON_US - 1)
         queue.advance(NOON_US)
         queue.advance(NOON_US)
     clocks.wall_us -= HOUR_US
-    with clocks.queue(path) as queue:
+    with clocks.queue(store) as queue:
         assert queue.clock() == NOON_US
         assert queue.status().last_received_at == 5
         queue.append("product", [RECORD])
@@ -218,8 +215,8 @@ def test_advancing_is_durable_and_holds_later_records(path: Path) -> None:
         assert queue.read_from(1, 10)[0].received_at == NOON_US
 
 
-def test_advancing_back_or_past_the_wall_clock_is_refused_naming_both_instants(path: Path) -> None:
-    with Clocks().queue(path) as queue:
+def test_advancing_back_or_past_the_wall_clock_is_refused_naming_both_instants(store: QueueStore) -> None:
+    with Clocks().queue(store) as queue:
         queue.advance(NOON_US - HOUR_US)
         with pytest.raises(
             ClockError, match="2026-10-01T11:00:00Z and never goes back to 2026-10-01T10:00:00Z"
@@ -232,8 +229,8 @@ def test_advancing_back_or_past_the_wall_clock_is_refused_naming_both_instants(p
         assert queue.clock() == NOON_US - HOUR_US
 
 
-def test_one_impossible_time_does_not_fail_the_appends_of_others(path: Path) -> None:
-    with Clocks().queue(path) as queue:
+def test_one_impossible_time_does_not_fail_the_appends_of_others(store: QueueStore) -> None:
+    with Clocks().queue(store) as queue:
         queue.append("product", [RECORD])
         with pytest.raises(ClockError):
             queue.append("import", [RECORD], [1])
