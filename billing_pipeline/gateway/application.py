@@ -1,5 +1,7 @@
 """The ASGI application: the gateway's routes."""
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -11,10 +13,32 @@ from billing_pipeline.gateway.events_endpoint import EventsEndpoint
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.metrics import CONTENT_TYPE
 from billing_pipeline.gateway.openapi import openapi_document
+from billing_pipeline.gateway.request import Receive, Scope, Send
 from billing_pipeline.gateway.request_code import RequestCode
 
+_EVENTS_PATH = "/v1/events"
 
-def application(gateway: Gateway) -> Starlette:
+
+class Application(Starlette):
+    """Starlette's routes, but for the one that everything comes to: it takes no way around."""
+
+    def __init__(self, events: EventsEndpoint, routes: Sequence[Route]) -> None:
+        super().__init__(
+            routes=[Route(_EVENTS_PATH, events, methods=["POST"]), *routes],
+            exception_handlers={HTTPException: _no_route},
+        )
+        self.router.redirect_slashes = False
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == _EVENTS_PATH and scope["method"] == "POST":
+            await self._events(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
+def application(gateway: Gateway) -> Application:
     """All routes around the gateway's state."""
 
     async def is_alive(_request: Request) -> Response:
@@ -37,18 +61,15 @@ def application(gateway: Gateway) -> Starlette:
     async def show_openapi(_request: Request) -> Response:
         return JSONResponse(openapi_document())
 
-    app = Starlette(
-        routes=[
-            Route("/v1/events", EventsEndpoint(gateway), methods=["POST"]),
+    return Application(
+        EventsEndpoint(gateway),
+        [
             Route("/healthz", is_alive),
             Route("/readyz", is_ready),
             Route("/metrics", show_metrics),
             Route("/openapi.json", show_openapi),
         ],
-        exception_handlers={HTTPException: _no_route},
     )
-    app.router.redirect_slashes = False
-    return app
 
 
 async def _no_route(_request: Request, error: Exception) -> Response:

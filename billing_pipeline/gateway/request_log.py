@@ -1,6 +1,7 @@
 """The gateway's log: a line of JSON per request or happening; never a payload, never a secret."""
 
 import asyncio
+import logging
 import sys
 from typing import BinaryIO
 
@@ -45,3 +46,17 @@ class RequestLog:
                 asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
             except RuntimeError:
                 self.flush()
+
+
+class ServerLog(logging.Handler):
+    """Tells in the gateway's log what uvicorn warns of: without a trace, as values in it may be a payload's."""
+
+    def __init__(self, log: RequestLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line; of an error that nobody caught its kind."""
+        kind = record.exc_info[0] if record.exc_info else None
+        message = record.getMessage().partition("\n")[0]
+        self._log.info("server", message=message, kind=None if kind is None else kind.__name__)

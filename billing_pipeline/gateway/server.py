@@ -1,6 +1,7 @@
 """Serving the gateway: listening, stopping without losing a request, and ending at once where the queue has failed."""
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,7 @@ from billing_pipeline.gateway.chores import advance_to_now, keep_clock, take_key
 from billing_pipeline.gateway.connection import Connection
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.limits import HEAD_SECONDS, IDLE_SECONDS
+from billing_pipeline.gateway.request_log import ServerLog
 from billing_pipeline.settings import GatewaySettings
 
 FAILED_STATUS = 70
@@ -110,6 +112,8 @@ def serve(
     listener = _listen(settings)
     server = Server(gateway, read_keys)
     gateway.on_failure = partial(_end_soon, server)
+    told = logging.getLogger("uvicorn.error")
+    told.handlers, told.propagate = [ServerLog(gateway.log)], False
     host, port = listener.getsockname()[:2]
     gateway.log.info("listening", host=host, port=port, keys=len(gateway.keys))
     try:

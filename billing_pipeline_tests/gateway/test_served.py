@@ -82,6 +82,7 @@ def test_what_is_no_http_is_refused(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
         assert read_answer(connection).startswith(b"HTTP/1.1 400 ")
+    assert served.logged("server")["message"] == "Invalid HTTP request received."
 
 
 def test_a_body_said_to_be_too_large_is_refused_before_it_comes(served: Served) -> None:
@@ -168,3 +169,11 @@ def _is_taken(served: Served, body: object) -> bool:
         return served.send(body) == 202
     except OSError:
         return False
+
+
+def test_the_log_is_lines_of_json(served: Served, event: Make) -> None:
+    """With the time and what it tells of, whatever was sent before."""
+    until(lambda: _is_taken(served, event()))
+    served.logged("request")
+    for line in served.log_path.read_text("utf-8").splitlines():
+        assert {"at", "level", "event"} <= set(json.loads(line))
