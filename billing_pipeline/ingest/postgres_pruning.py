@@ -51,4 +51,4 @@ def _prune(connection: Connection, below_offset: int, received_before_us: int) -
         batches += len(gone)
         records += sum(count for count, _ in gone)
         size_bytes += sum(length for _, length in gone)
-    return Pruned(batches, records, size_bytes, log_end(connection).pruned_until)
+    return Pruned(batches, records, size_bytes, log_end(connection).first_kept_offset)

@@ -16,7 +16,7 @@ from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.errors import QueueError
 from billing_pipeline.ingest.postgres_pruning import prune_tables
 from billing_pipeline.ingest.postgres_reader import PostgresReader
-from billing_pipeline.ingest.postgres_rows import End, log_end, read_batches, take_turn
+from billing_pipeline.ingest.postgres_rows import log_end, read_batches, take_turn
 from billing_pipeline.ingest.postgres_server import (
     PostgresServer,
     durability_faults,
@@ -27,6 +27,7 @@ from billing_pipeline.ingest.postgres_tables import are_made, make_tables
 from billing_pipeline.ingest.postgres_writer import PostgresWriter
 from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us
+from billing_pipeline.ingest.stored_batch import LogEnd
 from billing_pipeline.ingest.write_buffer import Advance, Append
 
 
@@ -158,11 +159,11 @@ class PostgresQueue:
 
     def clock(self) -> int:
         """The watermark in UTC µs. See `Queue.clock`."""
-        return self._reader.ask(log_end, End()).clock
+        return self._reader.ask(log_end, LogEnd()).clock
 
     def next_offset(self) -> int:
         """The number of records in the log. See `Queue.next_offset`."""
-        return self._reader.ask(log_end, End()).next_offset
+        return self._reader.ask(log_end, LogEnd()).next_offset
 
     def status(self) -> QueueStatus:
         """Offsets, clock, groups and size. See `Queue.status`."""
@@ -177,7 +178,7 @@ class PostgresQueue:
 
     def _status(self, connection: Connection) -> QueueStatus:
         made = are_made(connection, self.server.location)
-        end = log_end(connection) if made else End()
+        end = log_end(connection) if made else LogEnd()
         return QueueStatus(
             location=self.server.location,
             next_offset=end.next_offset,
@@ -186,7 +187,7 @@ class PostgresQueue:
             size_bytes=_size_bytes(connection) if made else 0,
             engine=_engine(connection),
             committed=_committed(connection) if made else {},
-            first_kept_offset=end.pruned_until,
+            first_kept_offset=end.first_kept_offset,
             warnings=tuple(durability_faults(connection)),
         )
 

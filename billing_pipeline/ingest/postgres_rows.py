@@ -1,14 +1,13 @@
 """Batches and the end of the log as rows of PostgreSQL: locked, stored and read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from psycopg import Connection, OperationalError
 from psycopg.errors import Diagnostic
 
 from billing_pipeline.errors import QueueCorruptError, QueuePrunedError
 from billing_pipeline.ingest.queue import Batch
-from billing_pipeline.ingest.queue_file import BatchRow
+from billing_pipeline.ingest.stored_batch import BatchRow, LogEnd
 
 MAX_READ_BYTES = 64 * 1024 * 1024
 """Bodies returned by one read: the driver holds them twice. The rest comes with the next read."""
@@ -30,25 +29,10 @@ _TURN = "(1903519093::bigint << 32) | 'queue_end'::regclass::oid::bigint"
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """Where the log ends, and from where on it is kept. Instants are UTC µs."""
-
-    next_offset: int = 0
-    last_received_at: int | None = None
-    advanced_to: int | None = None
-    pruned_until: int = 0
-
-    @property
-    def clock(self) -> int:
-        """The largest receipt time or instant advanced to; 0 where there is neither."""
-        return max(self.last_received_at or 0, self.advanced_to or 0)
-
-
-def log_end(connection: Connection) -> End:
+def log_end(connection: Connection) -> LogEnd:
     """The end of the log as it is now. The tables are there."""
     row = connection.execute(_END).fetchone()
-    return End() if row is None else End(*row)
+    return LogEnd() if row is None else LogEnd(*row)
 
 
 def server_time_us(connection: Connection) -> int:
@@ -62,7 +46,7 @@ def take_turn(connection: Connection) -> None:
     connection.execute(f"SELECT pg_advisory_lock({_TURN})")
 
 
-def lock_end(connection: Connection, *, has_turn: bool = False) -> tuple[End, int]:
+def lock_end(connection: Connection, *, has_turn: bool = False) -> tuple[LogEnd, int]:
     """Begin a transaction that alone may append; the end of the log and the server's wall clock (UTC µs).
 
     It waits for whoever has taken the turn to append, unless that was done for it.
@@ -76,10 +60,10 @@ def lock_end(connection: Connection, *, has_turn: bool = False) -> tuple[End, in
     row, time = end.fetchone(), now.fetchone()
     if row is None or time is None:
         raise OperationalError("the table queue_end has lost its row; restore the database")
-    return End(*row), int(time[0])
+    return LogEnd(*row), int(time[0])
 
 
-def store(connection: Connection, rows: Sequence[BatchRow], end: End) -> None:
+def store(connection: Connection, rows: Sequence[BatchRow], end: LogEnd) -> None:
     """Store batches and the new end of the log, and commit the transaction of `lock_end`: it is on disk on return.
 
     Raises:
@@ -133,8 +117,8 @@ def read_batches(
         # One view of the log for all that follows, whatever is appended or pruned meanwhile.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         end = log_end(connection)
-        if offset < end.pruned_until:
-            raise QueuePrunedError(offset, end.pruned_until)
+        if offset < end.first_kept_offset:
+            raise QueuePrunedError(offset, end.first_kept_offset)
         if offset >= end.next_offset:
             return []
         sizes = connection.execute(

@@ -16,9 +16,10 @@ from billing_pipeline.errors import QueueCorruptError, QueueError, QueueFailedEr
 from billing_pipeline.ingest.consumers import Consumers
 from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
-from billing_pipeline.ingest.queue_file import LogEnd, batches_from, log_end, reader
+from billing_pipeline.ingest.queue_file import batches_from, log_end, reader
 from billing_pipeline.ingest.queue_writer import QueueWriter
 from billing_pipeline.ingest.sqlite_pruning import first_kept_offset, prune_file
+from billing_pipeline.ingest.stored_batch import LogEnd
 from billing_pipeline.ingest.write_buffer import Advance, Append
 
 MAX_READ_BYTES = 256 * 1024 * 1024
@@ -196,7 +197,7 @@ class SqliteQueue:
     def _end(self) -> LogEnd:
         with reader(self.path) as connection:
             if connection is None:
-                return LogEnd(next_offset=0, last_received_at=None, advanced_to=None)
+                return LogEnd()
             return log_end(connection, self.path)
 
     def _first_kept(self) -> int:

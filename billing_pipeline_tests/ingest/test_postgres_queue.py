@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.errors import QueueCorruptError, QueueError, SettingsError
+from billing_pipeline.errors import ClockError, QueueCorruptError, QueueError, SettingsError
 from billing_pipeline.ingest import postgres_rows
 from billing_pipeline.ingest.postgres_queue import PostgresQueue
 from billing_pipeline.ingest.postgres_server import PostgresServer
@@ -112,6 +112,19 @@ def test_receipt_times_are_those_of_the_servers_clock(schema: SchemaStore) -> No
         queue.append("product", [record("a")])
         after = postgres_rows.server_time_us(connection)
     assert before <= queue.clock() <= after
+
+
+def test_a_machine_whose_clock_is_a_little_ahead_moves_the_queues_clock_to_the_servers_now(
+    schema: SchemaStore,
+) -> None:
+    """And never past it; one that is far ahead is refused."""
+    queue = schema.open()
+    with connect(schema) as connection:
+        before = postgres_rows.server_time_us(connection)
+        queue.advance(before + 30_000_000)
+        assert before <= queue.clock() <= postgres_rows.server_time_us(connection)
+        with pytest.raises(ClockError, match="after the wall clock"):
+            queue.advance(postgres_rows.server_time_us(connection) + 120_000_000)
 
 
 def test_commits_are_on_disk_whatever_the_database_says(schema: SchemaStore) -> None:
