@@ -7,7 +7,7 @@ from billing_pipeline.errors import QueueError
 from billing_pipeline.ingest.postgres_rows import log_end
 from billing_pipeline.ingest.postgres_server import PostgresServer, first_line
 from billing_pipeline.ingest.postgres_tables import are_made
-from billing_pipeline.ingest.queue import Pruned
+from billing_pipeline.ingest.stored_queue import Pruned
 
 STRETCH_BATCHES = 1000
 """Deleted in one transaction; none of them keeps anybody from appending."""

@@ -16,7 +16,8 @@ from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.errors import QueueError
 from billing_pipeline.ingest.postgres_pruning import prune_tables
 from billing_pipeline.ingest.postgres_reader import PostgresReader
-from billing_pipeline.ingest.postgres_rows import log_end, read_batches, take_turn
+from billing_pipeline.ingest.postgres_reading import read_batches
+from billing_pipeline.ingest.postgres_rows import log_end, take_turn
 from billing_pipeline.ingest.postgres_server import (
     PostgresServer,
     durability_faults,
@@ -25,9 +26,10 @@ from billing_pipeline.ingest.postgres_server import (
 )
 from billing_pipeline.ingest.postgres_tables import are_made, make_tables
 from billing_pipeline.ingest.postgres_writer import PostgresWriter
-from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
+from billing_pipeline.ingest.queue import Batch, QueueStatus, check_producer, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us
 from billing_pipeline.ingest.stored_batch import LogEnd
+from billing_pipeline.ingest.stored_queue import LANDING, Pruned, check_landed
 from billing_pipeline.ingest.write_buffer import Advance, Append
 
 
@@ -88,6 +90,7 @@ class PostgresQueue:
                 f"{len(records)} records with {len(received_at)} receipt times; give one for each"
             )
         body = body_of(map(record_line, records))
+        check_producer(producer)
         check_size(body)
         request = Append(producer, body.count, body.lines, received_at)
         return self._open_writer().submit(request, self._buffer_timeout_seconds).result()
@@ -116,6 +119,7 @@ class PostgresQueue:
 
     def submit(self, producer: str, body: Body) -> Future[range]:
         """Hand lines in without waiting. See `Queue.submit`."""
+        check_producer(producer)
         check_size(body)
         return self._open_writer().submit(Append(producer, body.count, body.lines), 0)
 

@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.errors import InsufficientPrivilege
 
 from billing_pipeline.errors import QueueError
-from billing_pipeline.ingest.queue import LANDING
+from billing_pipeline.ingest.stored_queue import LANDING
 
 TABLES_VERSION = 1
 _LOCK_KEY = 0x71756575  # "queu": any number that every process of this project agrees on

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from billing_pipeline.errors import ClockError, QueueError
 from billing_pipeline.ingest.numbering import numbered
-from billing_pipeline.ingest.postgres_rows import lock_end, server_time_us, store
+from billing_pipeline.ingest.postgres_rows import UnconfirmedError, lock_end, server_time_us, store
 from billing_pipeline.ingest.postgres_server import PostgresServer, first_line, refuse_unsafe
 from billing_pipeline.ingest.postgres_tables import make_tables
 from billing_pipeline.ingest.queue_clock import QueueClock
@@ -106,7 +106,11 @@ class PostgresWriter:
             # The server takes back an open transaction with its connection.
             lost = self._connection is None or self._connection.broken
             self._leave()
-            _refuse(group, self._told(error, unknown=storing and lost), error)
+            _refuse(
+                group,
+                self._told(error, unknown=storing and (lost or isinstance(error, UnconfirmedError))),
+                error,
+            )
             return
         self.commits += 1
         for done, answer in answers:

@@ -7,10 +7,10 @@ import pytest
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.errors import ClockError, QueueCorruptError, QueueError, SettingsError
-from billing_pipeline.ingest import postgres_rows
+from billing_pipeline.ingest import postgres_reading, postgres_rows
 from billing_pipeline.ingest.postgres_queue import PostgresQueue
 from billing_pipeline.ingest.postgres_server import PostgresServer
-from billing_pipeline.ingest.queue import LANDING
+from billing_pipeline.ingest.stored_queue import LANDING
 from billing_pipeline_tests.ingest.queue_stores import POSTGRES_URL, SchemaStore
 
 PATIENCE_SECONDS = 30
@@ -149,7 +149,7 @@ def test_a_commit_that_is_answered_by_a_rollback_or_a_warning_acknowledges_nothi
             "$$ BEGIN RAISE WARNING 'not replicated'; RETURN NULL; END $$"
         )
         connection.execute("CREATE TRIGGER warn AFTER INSERT ON queue_batches EXECUTE FUNCTION warn()")
-        with pytest.raises(QueueError, match="not replicated"):
+        with pytest.raises(QueueError, match=r"not replicated\); whether this batch is stored is unknown"):
             queue.append("product", [record("b")])
         connection.execute("DROP TRIGGER warn ON queue_batches")
     assert queue.append("product", [record("b")]).start in {1, 2}
@@ -184,17 +184,33 @@ def test_a_transaction_that_is_held_open_makes_appends_fail_in_time(
         assert other.append("product", [record("b")]) == range(1, 2)
 
 
+def test_an_import_that_finds_another_one_under_way_says_so_in_time(
+    schema: SchemaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing_pipeline.ingest.postgres_server.LOCK_TIMEOUT_SECONDS", 1)
+    one, other = schema.open(), schema.open()
+    with one.keep_turn():
+        one.append("import", [record("a")], [5])
+        with pytest.raises(QueueError, match="another import keeps the queue"), other.keep_turn():
+            pass
+        with pytest.raises(QueueError, match="lock timeout"):
+            other.append("product", [record("b")])
+    with other.keep_turn():
+        other.append("import", [record("b")], [6])
+    assert one.next_offset() == 2
+
+
 def test_a_large_read_is_cut_by_bytes_and_the_next_one_goes_on(
     schema: SchemaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = schema.open()
     for name in "abcd":
         queue.append("product", [record(name)])
-    monkeypatch.setattr(postgres_rows, "MAX_READ_BYTES", 2 * len(queue.read_from(0, 1)[0].body))
+    monkeypatch.setattr(postgres_reading, "MAX_READ_BYTES", 2 * len(queue.read_from(0, 1)[0].body))
     assert [batch.first_offset for batch in queue.read_from(0, 10)] == [0, 1]
-    monkeypatch.setattr(postgres_rows, "MAX_READ_BYTES", 1)
+    monkeypatch.setattr(postgres_reading, "MAX_READ_BYTES", 1)
     assert [batch.first_offset for batch in queue.read_from(2, 10)] == [2]
-    monkeypatch.setattr(postgres_rows, "MAX_READ_BATCHES", 1)
+    monkeypatch.setattr(postgres_reading, "MAX_READ_BATCHES", 1)
     assert [batch.first_offset for batch in queue.read("lander", 10)] == [0]
 
 
