@@ -79,6 +79,8 @@ class PostgresServer:
                 ("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s"),
                 ("idle_in_transaction_session_timeout", f"{IDLE_TIMEOUT_SECONDS}s"),
                 ("timezone", "UTC"),
+                # Whoever has waited for a lock must see what was committed meanwhile.
+                ("default_transaction_isolation", "read committed"),
             ):
                 connection.execute("SELECT set_config(%s, %s, false)", (name, value))
             # What a server asks for beyond `on` (remote_apply) stays.

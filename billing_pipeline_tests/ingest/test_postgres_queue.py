@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.contract.log_lines import Body
 from billing_pipeline.errors import ClockError, QueueCorruptError, QueueError, SettingsError
 from billing_pipeline.ingest import postgres_reading, postgres_rows
 from billing_pipeline.ingest.postgres_queue import PostgresQueue
@@ -135,6 +136,14 @@ def test_commits_are_on_disk_whatever_the_database_says(schema: SchemaStore) -> 
     stronger = schema.url.replace("options=", "options=-csynchronous_commit%3Dremote_apply%20")
     with PostgresServer.of_url(stronger).connect() as connection:
         assert connection.execute("SHOW synchronous_commit").fetchone() == ("remote_apply",)
+
+
+def test_two_appenders_take_turns_whatever_isolation_the_database_defaults_to(schema: SchemaStore) -> None:
+    strict = schema.url.replace("options=", "options=-cdefault_transaction_isolation%3Dserializable%20")
+    with PostgresQueue(strict) as one, PostgresQueue(strict) as other:
+        futures = [queue.submit("product", Body(1, b"{}\n")) for _ in range(50) for queue in (one, other)]
+        offsets = [offset for future in futures for offset in future.result(PATIENCE_SECONDS)]
+    assert sorted(offsets) == list(range(100))
 
 
 def test_a_commit_that_is_answered_by_a_rollback_or_a_warning_acknowledges_nothing(
