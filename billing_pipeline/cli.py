@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from billing_pipeline.commands.keys import keys
+from billing_pipeline.commands.serve import serve
 from billing_pipeline.errors import BillingError
 
 if TYPE_CHECKING:
@@ -363,6 +365,10 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
     from billing_pipeline.terminal.registry_report import run_rerate
 
     run_rerate(_pipeline(), customer, period, rules=rules, who=who, why=why)
+
+
+billing.add_command(keys)
+billing.add_command(serve)
 
 
 def _pipeline() -> "Pipeline":

@@ -87,6 +87,34 @@ class QueueFullError(QueueError):
         )
 
 
+class RequestRefusedError(BillingError):
+    """A request to the gateway cannot be taken; nothing of it was. Caught by the gateway, which answers with it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        limit: int | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.limit = limit
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(f"{code}: {message}")
+
+
+class GatewayError(BillingError):
+    """The gateway cannot be served. Caught by nobody but the command."""
+
+
+class ApiKeyError(BillingError):
+    """An API key cannot be issued or changed as asked. Caught by nobody but the command; nothing was recorded."""
+
+
 class CloseGateError(BillingError):
     """A day cannot be closed yet. Caught by the daily schedule, which tries again at its next tick."""
 

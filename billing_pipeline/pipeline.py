@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import RuleBookTooLateError, SettingsError
+from billing_pipeline.errors import QueueFailedError, RuleBookTooLateError, SettingsError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -98,15 +98,17 @@ class Pipeline:
         self.settings.home.mkdir(parents=True, exist_ok=True)
         return open_control(self.settings.control_url)
 
-    def queue(self) -> StoredQueue:
+    def queue(self, on_failure: Callable[[QueueFailedError], None] | None = None) -> StoredQueue:
         """The durable queue; close it (or use it as a context manager) to let the next writer in.
+
+        `on_failure` is told, by whichever thread finds it, where the file could not be made durable.
 
         Raises:
             SettingsError: it is to be PostgreSQL, and the driver is not installed or the URL cannot be read.
         """
         if self.settings.queue_url is None:
             self.settings.queue_path.parent.mkdir(parents=True, exist_ok=True)
-            return SqliteQueue(self.settings.queue_path)
+            return SqliteQueue(self.settings.queue_path, on_failure=on_failure)
         try:
             from billing_pipeline.ingest.postgres_queue import PostgresQueue
         except ImportError as error:
@@ -115,6 +117,20 @@ class Pipeline:
                 "pip install 'billing-pipeline[postgres]'"
             ) from error
         return PostgresQueue(self.settings.queue_url)
+
+    def serve(self) -> int:
+        """Serve the gateway until it is stopped; returns the process's exit status."""
+        from billing_pipeline.control.api_keys import api_keys
+        from billing_pipeline.gateway.gateway import Gateway
+        from billing_pipeline.gateway.request_log import RequestLog
+        from billing_pipeline.gateway.server import serve
+
+        def stop(error: QueueFailedError) -> None:
+            gateway.fail(error)
+
+        queue = self.queue(on_failure=stop)
+        gateway = Gateway(queue, self.settings.gateway, RequestLog())
+        return serve(gateway, lambda: api_keys(self.control), queue.close)
 
     def watermark(self) -> int:
         """UTC µs before which nothing is received that is not in the lake."""

@@ -16,6 +16,23 @@ _SPARK_MASTER = re.compile(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k
 
 
 @dataclass(frozen=True)
+class GatewaySettings:
+    """Where `billing serve` listens, and its bounds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    buffer_mb: int = 128
+    """Bodies and lines of all requests together; beyond it requests are sent away for a second."""
+    connections: int = 1000
+    body_seconds: int = 30
+    """How long a request's body may take to come."""
+    drain_seconds: int = 20
+    """How long requests may take to end once the gateway was told to stop."""
+    clock_seconds: int = 30
+    """How often the queue's clock is moved on without events; 0: never."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """Paths and limits of one company's pipeline. A fresh `home` is a fresh company."""
 
@@ -27,6 +44,7 @@ class Settings:
     threads: int
     engine: str = "duckdb"
     spark_master: str = "local[*]"
+    gateway: GatewaySettings = GatewaySettings()
     queue_url: str | None = field(default=None, repr=False)
     """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
 
@@ -100,6 +118,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         threads=_whole_number(values, "threads", default=os.cpu_count() or 1, least=1),
         engine=_engine(values),
         spark_master=_spark_master(values),
+        gateway=_gateway(values),
         queue_url=_queue_url(values),
     )
 
@@ -113,6 +132,13 @@ _NAMES = {
     "threads": "BILLING_THREADS",
     "engine": "BILLING_ENGINE",
     "spark_master": "SPARK_MASTER",
+    "gateway_host": "BILLING_GATEWAY_HOST",
+    "gateway_port": "BILLING_GATEWAY_PORT",
+    "gateway_buffer_mb": "BILLING_GATEWAY_BUFFER_MB",
+    "gateway_connections": "BILLING_GATEWAY_CONNECTIONS",
+    "gateway_body_seconds": "BILLING_GATEWAY_BODY_SECONDS",
+    "gateway_drain_seconds": "BILLING_GATEWAY_DRAIN_SECONDS",
+    "gateway_clock_seconds": "BILLING_GATEWAY_CLOCK_SECONDS",
     "queue_url": "BILLING_QUEUE_URL",
 }
 
@@ -139,6 +165,19 @@ def _spark_master(values: Mapping[str, str]) -> str:
             "spark://host:port, yarn or k8s://…"
         )
     return master
+
+
+def _gateway(values: Mapping[str, str]) -> GatewaySettings:
+    default = GatewaySettings()
+    return GatewaySettings(
+        host=values.get("gateway_host", default.host),
+        port=_whole_number(values, "gateway_port", default=default.port, least=0),
+        buffer_mb=_whole_number(values, "gateway_buffer_mb", default=default.buffer_mb, least=64),
+        connections=_whole_number(values, "gateway_connections", default=default.connections, least=1),
+        body_seconds=_whole_number(values, "gateway_body_seconds", default=default.body_seconds, least=1),
+        drain_seconds=_whole_number(values, "gateway_drain_seconds", default=default.drain_seconds, least=0),
+        clock_seconds=_whole_number(values, "gateway_clock_seconds", default=default.clock_seconds, least=0),
+    )
 
 
 def _queue_url(values: Mapping[str, str]) -> str | None:

@@ -118,3 +118,18 @@ def test_a_file_that_is_no_toml_is_refused_by_its_name(tmp_path: Path, text: byt
     path.write_bytes(text)
     with pytest.raises(SettingsError, match=r"billing\.toml: .*; mend the file or remove it"):
         load_settings({"BILLING_TOML": str(path)})
+
+
+def test_the_gateways_settings_are_read(tmp_path: Path) -> None:
+    settings = load_settings(with_file(tmp_path, "gateway_port = 9000\n", BILLING_GATEWAY_HOST="0.0.0.0"))  # noqa: S104 - only read
+    assert (settings.gateway.host, settings.gateway.port) == ("0.0.0.0", 9000)  # noqa: S104
+    assert settings.gateway.buffer_mb == 128
+
+
+@pytest.mark.parametrize(
+    "variable", ["PORT", "BUFFER_MB", "CONNECTIONS", "BODY_SECONDS", "DRAIN_SECONDS", "CLOCK_SECONDS"]
+)
+def test_a_wrong_bound_of_the_gateway_is_refused_by_name(tmp_path: Path, variable: str) -> None:
+    name = f"BILLING_GATEWAY_{variable}"
+    with pytest.raises(SettingsError, match=name):
+        load_settings(without_file(tmp_path) | {name: "-1"})

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from billing_pipeline.contract.fault import Faults
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import plain_line, record_line
-from billing_pipeline.contract.parsing import parse
+from billing_pipeline.contract.parsing import invalid_record, parse
 from billing_pipeline.contract.plain_usage import plain_usage
+from billing_pipeline.contract.reason_codes import RejectionCode
 from billing_pipeline.contract.records import AllocatedShare
 
 _SHARES = msgspec.json.Decoder(list[AllocatedShare])
@@ -41,6 +43,13 @@ def admit(payload: bytes) -> Admitted | LogRecord:
     if record.kind == "invalid":
         return record
     return Admitted(record_line(record), record.source or "", _payers(record))
+
+
+def not_permitted(payload: bytes, field: str, value: str, rule: str) -> LogRecord:
+    """What the queue is to keep of a valid event whose sender may not write it; the rule follows "must"."""
+    found = Faults()
+    found.add(RejectionCode.NOT_PERMITTED, field, value, rule)
+    return invalid_record(payload, found.found)
 
 
 def _payers(record: LogRecord) -> tuple[str, ...]:

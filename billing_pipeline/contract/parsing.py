@@ -44,7 +44,7 @@ def parse(payload: bytes) -> LogRecord:
     if record is not None:
         return record
     fields, found = _read(payload)
-    return _invalid(payload, found) if found else _valid(fields, payload)
+    return invalid_record(payload, found) if found else _valid(fields, payload)
 
 
 def parse_value(event: object) -> LogRecord:
@@ -126,7 +126,8 @@ def _integer(value: object) -> int:
     raise TypeError(type(value).__name__)
 
 
-def _invalid(payload: bytes, found: list[Fault]) -> LogRecord:
+def invalid_record(payload: bytes, found: list[Fault]) -> LogRecord:
+    """What is kept of an event with these faults, at least one."""
     first = found[0]
     return LogRecord(
         kind="invalid",

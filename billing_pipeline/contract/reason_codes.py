@@ -132,6 +132,10 @@ class RejectionCode(_Code):
         "The correction does not say in `corrects` which event, by source and id, it changes.",
     )
     FIELD_NOT_OF_ACTION = "field_not_of_action", "The field belongs to another action of a correction."
+    NOT_PERMITTED = (
+        "not_permitted",
+        "The API key it came with may not write for this source or customer, or may not correct.",
+    )
 
     UNKNOWN_CUSTOMER = (
         "unknown_customer",

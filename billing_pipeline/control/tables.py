@@ -125,3 +125,35 @@ STRIPE_REQUEST_FAILURES = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Index("stripe_request_failures_by_key", "idempotency_key"),
 )
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("rights", Text, nullable=False),
+    Column("customers", Text),
+    Column("sources", Text),
+    Column("events_per_second", Integer),
+    Column("expires_at", BigInteger),
+    Column("recorded_at", BigInteger, nullable=False),
+    UniqueConstraint("name"),
+)
+
+API_KEY_SECRETS = Table(
+    "api_key_secrets",
+    METADATA,
+    Column("secret_sha256", String(64), primary_key=True),
+    Column("key_id", String(32), ForeignKey("api_keys.key_id"), nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)
+
+API_KEY_ENDS = Table(
+    "api_key_ends",
+    METADATA,
+    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("key_id", String(32), ForeignKey("api_keys.key_id"), nullable=False),
+    Column("secret_sha256", String(64), ForeignKey("api_key_secrets.secret_sha256")),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+)

@@ -5,11 +5,12 @@ connection writes and checkpoints, guarded by a lock file that writers take in t
 opened so that it can do neither.
 """
 
+import errno
 import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from billing_pipeline.errors import QueueCorruptError, QueueError
@@ -51,13 +52,12 @@ Connect = Callable[..., sqlite3.Connection]
 def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Connection:
     """The one writing connection. The caller holds the lock file. Makes the file where there is none.
 
-    What an earlier writer left in the WAL is written once more and then moved into the file before anything builds
-    on it. After a failed fsync the operating system takes what it could not write for written: a batch appended
-    behind such a gap would be lost with it though its own fsync succeeded, and a power loss while the WAL is moved
-    would leave half of it in the file.
+    What an earlier writer left in the WAL is written once more before anything builds on it. After a failed fsync the
+    operating system takes what it could not write for written: a batch appended behind such a gap would be lost with
+    it though its own fsync succeeded, and a loss of power while the WAL is moved would leave half of it in the file.
 
     Raises:
-        QueueError: the file is of another version, its disk cannot share memory, or somebody reads it all the time.
+        QueueError: the file is of another version, or its disk cannot share memory.
         sqlite3.Error: it cannot be opened or written.
         OSError: the WAL cannot be written.
     """
@@ -71,10 +71,9 @@ def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Co
         _set_wal(connection, path)
         # The writer checkpoints by itself: SQLite would do it within the commit and hide its I/O errors.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-        _empty_wal(connection, path)
         if not _is_made(connection, path):
-            connection.executescript(_SCHEMA)
             _sync_folders(path)
+            connection.executescript(_SCHEMA)
     except BaseException:
         connection.close()
         raise
@@ -82,7 +81,7 @@ def connect_writer(path: Path, connect: Connect = sqlite3.connect) -> sqlite3.Co
 
 
 def write_again(path: Path) -> None:
-    """Write every byte of a file over itself and sync it, so that the disk has what is read of it.
+    """Write every byte of a file over itself and sync it and its name, so that the disk has what is read of it.
 
     SQLite's locks are not on the WAL, so opening it beside SQLite does no harm, and who reads it sees no change.
 
@@ -98,6 +97,7 @@ def write_again(path: Path) -> None:
             place += file.write(part)
             file.seek(place)
         os.fsync(file.fileno())
+    _sync_folder(path.parent)
 
 
 @contextmanager
@@ -212,30 +212,29 @@ def _checked(
 
 def _sync_folders(path: Path) -> None:
     """Make the names of a new file's folders durable: a file that is synced is lost with a folder that is not."""
+    for folder in path.absolute().parents:
+        _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
     if os.name != "posix":
         return
-    for folder in path.absolute().parents:
-        with suppress(PermissionError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        # Anything else says that this folder is not ours to sync, or that its file system needs no sync.
+        if error.errno == errno.EIO:
+            raise
 
 
 def _set_wal(connection: sqlite3.Connection, path: Path) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise QueueError(f"{path} cannot be kept in WAL mode ({mode}); put it on a local disk")
-
-
-def _empty_wal(connection: sqlite3.Connection, path: Path) -> None:
-    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    if busy:
-        raise QueueError(
-            f"{path} cannot be opened for writing: another program has kept a transaction open for reading it "
-            f"for {BUSY_SECONDS:g} s; end that program"
-        )
 
 
 def _advance_crc32(advanced_to: int) -> int:

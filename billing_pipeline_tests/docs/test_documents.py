@@ -12,13 +12,14 @@ import pytest
 from billing_pipeline import settings
 from billing_pipeline.cli import billing
 from billing_pipeline.contract.reason_codes import CorrectionReason, RejectionCode, UsageReason
+from billing_pipeline.gateway.request_code import RequestCode
 from billing_pipeline.schemas.document import tables_document
 from billing_pipeline.schemas.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-CODES = {code.value for code in (*UsageReason, *CorrectionReason, *RejectionCode)}
+CODES = {code.value for code in (*UsageReason, *CorrectionReason, *RejectionCode, *RequestCode)}
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
@@ -88,6 +89,13 @@ def test_every_reason_code_exists(page: Path) -> None:
     named += re.findall(r"`((?:unknown|too|missing|invalid|future|over|no_rules)_[a-z_]+)`", text)
     named += re.findall(r"rejected:([a-z_]+)", text)
     assert set(named) <= CODES, f"{page.name}: {sorted(set(named) - CODES)}"
+
+
+def test_every_answer_of_the_gateway_is_explained() -> None:
+    """By its code, but for paths and methods that there are not."""
+    text = (ROOT / "docs" / "gateway.md").read_text("utf-8")
+    untold = {code.value for code in RequestCode if f"`{code}`" not in text}
+    assert untold == {RequestCode.NOT_FOUND, RequestCode.METHOD_NOT_ALLOWED}
 
 
 def test_every_table_is_drawn_in_the_readme() -> None:

@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import sleep
 
@@ -91,7 +92,24 @@ def write_at_once(path: Path, writers: int, seconds: float) -> list[dict[int, st
     """What each of so many processes was acknowledged: id by offset."""
     processes = [start(path, f"writer {i}", seconds) for i in range(writers)]
     let_go(processes)
-    return [dict(map(told, finish(process))) for process in processes]
+    with ThreadPoolExecutor(1) as beside:
+        enough = threading.Event()
+        ends = beside.submit(read_until, path, enough)
+        try:
+            acknowledged = [dict(map(told, finish(process))) for process in processes]
+        finally:
+            enough.set()
+        assert ends.result() == sorted(ends.result())
+    return acknowledged
+
+
+def read_until(path: Path, enough: threading.Event) -> list[int]:
+    """The log's end again and again, as a reader sees it who never waits for a turn."""
+    queue, ends = SqliteQueue(path), list[int]()
+    while not enough.is_set():
+        ends.append(queue.next_offset())
+        queue.read_from(max(0, ends[-1] - 5), 10)
+    return ends
 
 
 def check_writers_at_once(path: Path, writers: int, seconds: float) -> None:

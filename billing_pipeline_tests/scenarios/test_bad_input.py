@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from billing_pipeline.access.scope import Scope
+from billing_pipeline.contract.door import not_permitted
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.limits import PAYLOAD_BYTES
 from billing_pipeline.contract.log import LogRecord
@@ -356,6 +358,14 @@ CASES = (
         "no rule book was in force",
     ),
 )
+REFUSED_AT_THE_DOOR = Case(
+    "an event for a customer that its key may not write for",
+    TEXT,
+    "not_permitted",
+    "customer_id",
+    "acme",
+    "one that the API key may write for",
+)
 NAMES = [case.name for case in CASES]
 
 
@@ -411,7 +421,7 @@ def rejections(
 
 def test_every_code_has_a_case() -> None:
     """A code that is added needs input that brings it about."""
-    assert {case.code for case in CASES} == {code.value for code in RejectionCode}
+    assert {case.code for case in (*CASES, REFUSED_AT_THE_DOOR)} == {code.value for code in RejectionCode}
     assert len(set(NAMES)) == len(NAMES)
 
 
@@ -454,3 +464,26 @@ def test_the_event_that_the_cases_are_made_of_is_valid(
     validate(pipeline.workshop, [DAY])
     assert rows(pipeline, "SELECT count(*) FROM valid_usage_events") == [(len(events),)]
     assert rows(pipeline, "SELECT count(*) FROM rejected_usage_events") == [(0,)]
+
+
+def test_what_a_key_may_not_write_is_rejected_with_code_field_value_and_message(
+    new_pipeline: Callable[[], Pipeline], rows: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    """What the gateway refuses a valid event for needs a key to be seen; it is kept with its bytes like all others."""
+    case, pipeline = REFUSED_AT_THE_DOOR, new_pipeline()
+    denial = Scope(customers=frozenset({"globex"})).denial("app", ("acme",))
+    assert denial is not None
+    received_at = instant_us(RECEIVED_AT)
+    assert received_at is not None
+    with pipeline.queue() as queue:
+        queue.append(
+            "app", [not_permitted(case.payload, denial.field, denial.value, denial.rule)], [received_at]
+        )
+        pipeline.lander(queue).land()
+    separate_registry_changes(pipeline.workshop, [DAY])
+    validate(pipeline.workshop, [DAY])
+    query = "SELECT reason_code, field, value, message, payload FROM rejected_usage_events"
+    [(code, field, value, message, payload)] = rows(pipeline, query)
+    assert (code, field, value) == (case.code, case.field, case.value)
+    assert case.message in message
+    assert bytes(payload) == case.payload

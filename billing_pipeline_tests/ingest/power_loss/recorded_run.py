@@ -108,7 +108,8 @@ class RecordedRun:
                 end = queue.next_offset()
             except QueueError:
                 # A file that was just being made is mended by the first writer; no reader had anything to read.
-                assert not acknowledged
+                if acknowledged:
+                    return len(acknowledged)
                 end = None
             clock = queue.clock() if end is not None else 0
             added = body_of([record_line(LogRecord(kind="usage", payload="added"))])

@@ -99,19 +99,20 @@ class RecordingVfs(apsw.VFS):
 
 
 @contextmanager
-def recording(disk: RecordedDisk, fault: Fault) -> Iterator[RecordingVfs]:
-    """The file system while it is registered; it also sees the one write that the queue does beside SQLite."""
+def recording(disk: RecordedDisk, fault: Fault, *, writes_again: bool = True) -> Iterator[RecordingVfs]:
+    """The file system while it is registered; it also sees, or leaves out, the one write that is not SQLite's."""
     vfs = RecordingVfs(disk, fault)
 
     def write_again(path: Path) -> None:
-        if not path.exists():
+        if not writes_again or not path.exists():
             return
         inode = disk.names[path.name]
         disk.record("write", inode=inode, data=path.read_bytes())
         if fault.strikes("sync"):
             disk.record("failed sync", inode=inode)
             raise OSError(errno.EIO, "the disk failed")
-        disk.sync(inode)
+        disk.record("sync", inode=inode)
+        disk.record("sync folder")
 
     try:
         with pytest.MonkeyPatch.context() as patch:

@@ -96,6 +96,19 @@ def test_a_full_disk_in_the_middle_of_a_run_costs_only_the_requests_it_refused(t
     assert run.lost(run.folder) == 0
 
 
+def test_what_is_acknowledged_after_the_disk_was_full_outlasts_a_loss_of_power(tmp_path: Path) -> None:
+    """The remains of the refused write lie where later batches are written."""
+    before_second = writes_before(fault_run(tmp_path / "clean", Fault()), acknowledged=1)
+    states = 0
+    for first in (before_second, before_second + 3, before_second + 12):
+        run = fault_run(tmp_path / f"full {first}", Fault("write", first, apsw.SQLITE_FULL))
+        assert run.errors
+        figures = try_boundaries(run, tmp_path, seeds=0, from_step=first, every=13)
+        assert figures.lost == 0
+        states += figures.states
+    print(f"power lost after a full disk: {states} states of the disk, 0 lost")  # noqa: T201
+
+
 def writes_before(run: RecordedRun, acknowledged: int) -> int:
     """The writes up to the acknowledgement of so many batches."""
     said = [place for place, step in enumerate(run.disk.steps) if step.kind == "acknowledged"]
@@ -133,7 +146,9 @@ def test_after_a_commit_that_failed_at_any_write_nothing_more_is_acknowledged(tm
     fail_the_disk(tmp_path, "write", apsw.SQLITE_IOERR_WRITE, every=1)
 
 
-def died_of_failed_sync(tmp_path: Path, first: int, *, killed: bool) -> tuple[RecordedRun, int]:
+def died_of_failed_sync(
+    tmp_path: Path, first: int, *, killed: bool, writes_again: bool = True
+) -> tuple[RecordedRun, int]:
     """A run in which a sync fails and the process is started again, and the place of the restart among the steps.
 
     Killed, the process neither closes nor checkpoints: only its files are left, as the page cache has them.
@@ -142,7 +157,7 @@ def died_of_failed_sync(tmp_path: Path, first: int, *, killed: bool) -> tuple[Re
     folder.mkdir()
     run = RecordedRun(folder, RecordedDisk())
     fault, opened = Fault("sync", first, apsw.SQLITE_IOERR_FSYNC), list[ApswConnection]()
-    with recording(run.disk, fault) as vfs, checkpoints_often():
+    with recording(run.disk, fault, writes_again=writes_again) as vfs, checkpoints_often():
         run.write(connect_through(vfs.vfs_name, closes=not killed, opened=opened), GROUPS, SIZES)
         restarted.mkdir()
         for name in run.disk.names.keys() & {file.name for file in folder.iterdir()}:
@@ -179,6 +194,16 @@ def test_what_a_failed_sync_left_in_doubt_is_written_again_before_anything_build
     The disk has taken the pages of the failed sync for written and never writes them of its own accord, as Linux does.
     """
     search_restarts(tmp_path, killed=killed, seeds=0, every=17)
+
+
+def test_were_it_not_written_again_the_same_search_would_find_lost_batches(tmp_path: Path) -> None:
+    """So that the search is known to see what it looks for."""
+
+    def loses(first: int) -> bool:
+        run, place = died_of_failed_sync(tmp_path, first, killed=True, writes_again=False)
+        return try_boundaries(run, tmp_path, seeds=0, from_step=place + first % 17, every=17).lost > 0
+
+    assert any(map(loses, range(calls(tmp_path, "sync"))))
 
 
 @pytest.mark.torture

@@ -58,7 +58,7 @@ def test_with_less_than_full_synchronisation_the_same_search_finds_lost_batches(
 
 @pytest.mark.torture
 def test_no_acknowledged_batch_is_lost_in_long_runs_and_many_random_states(tmp_path: Path) -> None:
-    run = recorded(tmp_path / "run", [1, 4, 1, 2, 1, 1, 8, 1, 1, 3, 1, 1], turns=4)
-    figures = try_boundaries(run, tmp_path, seeds=30)
+    run = recorded(tmp_path / "run", [1, 4, 1, 2, 1, 8, 1, 3], turns=3)
+    figures = try_boundaries(run, tmp_path, seeds=8)
     tell("synchronous FULL, long", figures)
     assert figures.lost == 0

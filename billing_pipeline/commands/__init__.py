@@ -1,0 +1,1 @@
+"""The groups of the `billing` command, one module each; `cli.py` registers them."""

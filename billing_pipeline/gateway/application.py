@@ -1,0 +1,60 @@
+"""The ASGI application: the gateway's routes."""
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from billing_pipeline.gateway.events_endpoint import EventsEndpoint
+from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.gateway.metrics import CONTENT_TYPE
+from billing_pipeline.gateway.openapi import openapi_document
+from billing_pipeline.gateway.request_code import RequestCode
+
+
+def application(gateway: Gateway) -> Starlette:
+    """All routes around the gateway's state."""
+
+    async def is_alive(_request: Request) -> Response:
+        return JSONResponse({"alive": True})
+
+    async def is_ready(_request: Request) -> Response:
+        reason = (
+            RequestCode.QUEUE_FAILED
+            if gateway.failure
+            else RequestCode.SHUTTING_DOWN
+            if gateway.draining
+            else None
+        )
+        status = 200 if reason is None else 503
+        return JSONResponse({"ready": reason is None, "reason": reason}, status)
+
+    async def show_metrics(_request: Request) -> Response:
+        return Response(await run_in_threadpool(gateway.metrics.text), headers={"content-type": CONTENT_TYPE})
+
+    async def show_openapi(_request: Request) -> Response:
+        return JSONResponse(openapi_document())
+
+    app = Starlette(
+        routes=[
+            Route("/v1/events", EventsEndpoint(gateway), methods=["POST"]),
+            Route("/healthz", is_alive),
+            Route("/readyz", is_ready),
+            Route("/metrics", show_metrics),
+            Route("/openapi.json", show_openapi),
+        ],
+        exception_handlers={HTTPException: _no_route},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _no_route(_request: Request, error: Exception) -> Response:
+    status, headers = 500, None
+    if isinstance(error, HTTPException):
+        status, headers = error.status_code, error.headers
+    code = {404: RequestCode.NOT_FOUND, 405: RequestCode.METHOD_NOT_ALLOWED}.get(status, RequestCode.INTERNAL)
+    message = "the routes and their methods are in /openapi.json"
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
