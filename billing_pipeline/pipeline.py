@@ -12,8 +12,9 @@ from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
 from billing_pipeline.errors import QueueFailedError, RuleBookTooLateError, SettingsError
 from billing_pipeline.ingest.landing import Lander
-from billing_pipeline.ingest.queue import Queue, StoredQueue
+from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
+from billing_pipeline.ingest.stored_queue import StoredQueue
 from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
 from billing_pipeline.lake.engine import Engine
 from billing_pipeline.lake.iceberg import Lake

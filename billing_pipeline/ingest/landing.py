@@ -24,7 +24,8 @@ from billing_pipeline.ingest.landing_chain import (
     mended_head,
 )
 from billing_pipeline.ingest.line_table import line_table
-from billing_pipeline.ingest.queue import LANDING, Batch, Queue
+from billing_pipeline.ingest.queue import Batch, Queue
+from billing_pipeline.ingest.stored_queue import LANDING
 from billing_pipeline.lake.engine import Engine, Session
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.metering.calendar import Calendar, days_between

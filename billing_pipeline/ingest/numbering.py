@@ -2,7 +2,7 @@
 
 from billing_pipeline.ingest.queue import Batch, times_bytes
 from billing_pipeline.ingest.queue_clock import QueueClock
-from billing_pipeline.ingest.queue_file import BatchRow
+from billing_pipeline.ingest.stored_batch import BatchRow
 from billing_pipeline.ingest.write_buffer import Append
 
 

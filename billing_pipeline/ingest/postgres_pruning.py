@@ -7,7 +7,7 @@ from billing_pipeline.errors import QueueError
 from billing_pipeline.ingest.postgres_rows import log_end
 from billing_pipeline.ingest.postgres_server import PostgresServer, first_line
 from billing_pipeline.ingest.postgres_tables import are_made
-from billing_pipeline.ingest.queue import Pruned
+from billing_pipeline.ingest.stored_queue import Pruned
 
 STRETCH_BATCHES = 1000
 """Deleted in one transaction; none of them keeps anybody from appending."""
@@ -51,4 +51,4 @@ def _prune(connection: Connection, below_offset: int, received_before_us: int) -
         batches += len(gone)
         records += sum(count for count, _ in gone)
         size_bytes += sum(length for _, length in gone)
-    return Pruned(batches, records, size_bytes, log_end(connection).pruned_until)
+    return Pruned(batches, records, size_bytes, log_end(connection).first_kept_offset)

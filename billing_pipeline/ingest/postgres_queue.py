@@ -16,7 +16,8 @@ from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.errors import QueueError
 from billing_pipeline.ingest.postgres_pruning import prune_tables
 from billing_pipeline.ingest.postgres_reader import PostgresReader
-from billing_pipeline.ingest.postgres_rows import End, log_end, read_batches, take_turn
+from billing_pipeline.ingest.postgres_reading import read_batches
+from billing_pipeline.ingest.postgres_rows import log_end, take_turn
 from billing_pipeline.ingest.postgres_server import (
     PostgresServer,
     durability_faults,
@@ -25,8 +26,10 @@ from billing_pipeline.ingest.postgres_server import (
 )
 from billing_pipeline.ingest.postgres_tables import are_made, make_tables
 from billing_pipeline.ingest.postgres_writer import PostgresWriter
-from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
+from billing_pipeline.ingest.queue import Batch, QueueStatus, check_producer, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us
+from billing_pipeline.ingest.stored_batch import LogEnd
+from billing_pipeline.ingest.stored_queue import LANDING, Pruned, check_landed
 from billing_pipeline.ingest.write_buffer import Advance, Append
 
 
@@ -87,6 +90,7 @@ class PostgresQueue:
                 f"{len(records)} records with {len(received_at)} receipt times; give one for each"
             )
         body = body_of(map(record_line, records))
+        check_producer(producer)
         check_size(body)
         request = Append(producer, body.count, body.lines, received_at)
         return self._open_writer().submit(request, self._buffer_timeout_seconds).result()
@@ -115,6 +119,7 @@ class PostgresQueue:
 
     def submit(self, producer: str, body: Body) -> Future[range]:
         """Hand lines in without waiting. See `Queue.submit`."""
+        check_producer(producer)
         check_size(body)
         return self._open_writer().submit(Append(producer, body.count, body.lines), 0)
 
@@ -158,11 +163,11 @@ class PostgresQueue:
 
     def clock(self) -> int:
         """The watermark in UTC µs. See `Queue.clock`."""
-        return self._reader.ask(log_end, End()).clock
+        return self._reader.ask(log_end, LogEnd()).clock
 
     def next_offset(self) -> int:
         """The number of records in the log. See `Queue.next_offset`."""
-        return self._reader.ask(log_end, End()).next_offset
+        return self._reader.ask(log_end, LogEnd()).next_offset
 
     def status(self) -> QueueStatus:
         """Offsets, clock, groups and size. See `Queue.status`."""
@@ -177,7 +182,7 @@ class PostgresQueue:
 
     def _status(self, connection: Connection) -> QueueStatus:
         made = are_made(connection, self.server.location)
-        end = log_end(connection) if made else End()
+        end = log_end(connection) if made else LogEnd()
         return QueueStatus(
             location=self.server.location,
             next_offset=end.next_offset,
@@ -186,7 +191,7 @@ class PostgresQueue:
             size_bytes=_size_bytes(connection) if made else 0,
             engine=_engine(connection),
             committed=_committed(connection) if made else {},
-            first_kept_offset=end.pruned_until,
+            first_kept_offset=end.first_kept_offset,
             warnings=tuple(durability_faults(connection)),
         )
 

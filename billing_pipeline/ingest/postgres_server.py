@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg import Connection
@@ -55,11 +56,12 @@ class PostgresServer:
 
     @property
     def location(self) -> str:
-        """The URL without password and options, for people."""
+        """The URL without password, for people; with the options, which say in which schema the tables are."""
         user, host = self.parameters.get("user"), self.parameters.get("host", "")
         port, database = self.parameters.get("port"), self.parameters.get("dbname", "")
         at = f"{user}@" if user else ""
-        return f"postgresql://{at}{host}{f':{port}' if port else ''}/{database}"
+        options = f"?options={quote(self.parameters['options'])}" if "options" in self.parameters else ""
+        return f"postgresql://{at}{host}{f':{port}' if port else ''}/{database}{options}"
 
     def connect(self) -> Connection:
         """A connection in autocommit mode whose commits are on disk when they are confirmed.
@@ -79,6 +81,8 @@ class PostgresServer:
                 ("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s"),
                 ("idle_in_transaction_session_timeout", f"{IDLE_TIMEOUT_SECONDS}s"),
                 ("timezone", "UTC"),
+                # Whoever has waited for a lock must see what was committed meanwhile.
+                ("default_transaction_isolation", "read committed"),
             ):
                 connection.execute("SELECT set_config(%s, %s, false)", (name, value))
             # What a server asks for beyond `on` (remote_apply) stays.

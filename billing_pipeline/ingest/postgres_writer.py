@@ -9,12 +9,15 @@ from psycopg import Connection
 
 from billing_pipeline.errors import ClockError, QueueError
 from billing_pipeline.ingest.numbering import numbered
-from billing_pipeline.ingest.postgres_rows import End, lock_end, server_time_us, store
+from billing_pipeline.ingest.postgres_rows import UnconfirmedError, lock_end, server_time_us, store
 from billing_pipeline.ingest.postgres_server import PostgresServer, first_line, refuse_unsafe
 from billing_pipeline.ingest.postgres_tables import make_tables
 from billing_pipeline.ingest.queue_clock import QueueClock
-from billing_pipeline.ingest.queue_file import BatchRow
+from billing_pipeline.ingest.stored_batch import BatchRow, LogEnd
 from billing_pipeline.ingest.write_buffer import Advance, Append, WriteBuffer
+
+SKEW_ALLOWED_US = 60_000_000
+"""How far the clock of a machine that moves the queue's clock to its own now may be ahead of the server's."""
 
 Answer = tuple[Future[range], range | ClockError]
 
@@ -103,7 +106,11 @@ class PostgresWriter:
             # The server takes back an open transaction with its connection.
             lost = self._connection is None or self._connection.broken
             self._leave()
-            _refuse(group, self._told(error, unknown=storing and lost), error)
+            _refuse(
+                group,
+                self._told(error, unknown=storing and (lost or isinstance(error, UnconfirmedError))),
+                error,
+            )
             return
         self.commits += 1
         for done, answer in answers:
@@ -112,7 +119,7 @@ class PostgresWriter:
             else:
                 done.set_result(answer)
 
-    def _begin(self) -> tuple[Connection, End]:
+    def _begin(self) -> tuple[Connection, LogEnd]:
         if self._connection is not None:
             try:
                 return self._connection, self._lock(self._connection)
@@ -129,11 +136,13 @@ class PostgresWriter:
             self._clock = QueueClock(0, self._wall_clock, self._steady_clock)
         return connection, self._lock(connection)
 
-    def _lock(self, connection: Connection) -> End:
+    def _lock(self, connection: Connection) -> LogEnd:
         end, self._server_time_us = lock_end(connection, has_turn=self.has_turn)
         return end
 
-    def _number(self, group: list[Append | Advance], end: End) -> tuple[list[BatchRow], list[Answer], End]:
+    def _number(
+        self, group: list[Append | Advance], end: LogEnd
+    ) -> tuple[list[BatchRow], list[Answer], LogEnd]:
         """What is to be stored, what is to be answered then, and where the log ends then."""
         assert self._clock is not None, "it is made with the first connection"  # noqa: S101
         self._clock.value = end.clock
@@ -143,7 +152,7 @@ class PostgresWriter:
         for request in group:
             try:
                 if isinstance(request, Advance):
-                    self._clock.advance(request.to_us)
+                    self._clock.advance(self._within_skew(request.to_us))
                     advanced_to = self._clock.value
                     answers.append((request.done, range(next_offset, next_offset)))
                     continue
@@ -154,7 +163,14 @@ class PostgresWriter:
             rows.append(row)
             answers.append((request.done, range(next_offset, row.batch.next_offset)))
             next_offset, last_received_at = row.batch.next_offset, row.last_received_at
-        return rows, answers, End(next_offset, last_received_at, advanced_to, end.pruned_until)
+        return rows, answers, LogEnd(next_offset, last_received_at, advanced_to, end.first_kept_offset)
+
+    def _within_skew(self, to_us: int) -> int:
+        """An instant that is now by the clock of a machine a little ahead of the server's: now by the server's."""
+        now = self._wall_clock()
+        if now < to_us <= now + SKEW_ALLOWED_US:
+            return max(now, self._clock.value) if self._clock else now
+        return to_us
 
     def _told(self, error: BaseException, *, unknown: bool) -> str:
         if isinstance(error, QueueError):

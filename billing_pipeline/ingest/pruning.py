@@ -5,7 +5,7 @@ from pathlib import Path
 from billing_pipeline.errors import LakeError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.landing_chain import mended_head
-from billing_pipeline.ingest.queue import LANDING, Pruned, StoredQueue
+from billing_pipeline.ingest.stored_queue import LANDING, Pruned, StoredQueue
 from billing_pipeline.metering.calendar import DAY_US
 from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS
 

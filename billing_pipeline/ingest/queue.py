@@ -8,20 +8,17 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import Body, read_line
 from billing_pipeline.errors import QueueError
 
-LANDING = "landing"
-"""The group that brings records into the lake: what it has not committed can be read by nobody else."""
-
 MAX_BATCH_RECORDS = 10_000
 """Records in one append; more is refused."""
+
+MAX_PRODUCER_CHARACTERS = 256
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of one append's lines; more is refused."""
@@ -194,52 +191,6 @@ class Queue(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What one pruning deleted; the bytes are those of the bodies."""
-
-    batches: int
-    records: int
-    size_bytes: int
-    first_kept_offset: int
-
-
-class StoredQueue(Queue, Protocol):
-    """A queue as whoever opens it has it: to be closed again, and to be pruned by its operator."""
-
-    def __enter__(self) -> Self:
-        """Nothing is opened before it is needed."""
-        ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        ...
-
-    def close(self) -> None:
-        """Finish what was handed in, and let go of what was opened; what comes later opens it anew."""
-        ...
-
-    def keep_turn(self) -> AbstractContextManager[None]:
-        """While it lasts nobody else appends or moves the clock between the appends made within.
-
-        Others wait for the end of it, and fail where that takes long; it is for an import of history, whose receipt
-        times a record stamped in between would overtake.
-        """
-        ...
-
-    def prune(self, below_offset: int, received_before_us: int) -> Pruned:
-        """Delete for ever what ends below an offset and was received before an instant, but never the last batch.
-
-        The caller knows that all of it has been landed. Killed half way, the next pruning goes on.
-
-        Raises:
-            QueueError: the landing group has not got as far, or the queue cannot be written.
-        """
-        ...
-
-
 def check_size(body: Body) -> None:
     """Refuse what is more or less than one append may bring.
 
@@ -254,13 +205,14 @@ def check_size(body: Body) -> None:
         )
 
 
-def check_landed(below_offset: int, landed: int) -> None:
-    """Refuse to prune what the landing group has not committed.
+def check_producer(producer: str) -> None:
+    """Refuse a name that not every database can store: what cannot be stored would fail the batches beside it too.
 
     Raises:
-        QueueError: it is asked for.
+        QueueError: it is too long, or has characters that are no text.
     """
-    if below_offset > landed:
+    if len(producer) > MAX_PRODUCER_CHARACTERS or not producer.isprintable():
         raise QueueError(
-            f"what is below offset {below_offset} cannot be pruned: only {landed} records have been landed; land first"
+            f"producer {producer[:MAX_PRODUCER_CHARACTERS]!r}: give at most {MAX_PRODUCER_CHARACTERS} "
+            "printable characters"
         )

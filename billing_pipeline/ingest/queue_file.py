@@ -11,11 +11,11 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from billing_pipeline.errors import QueueCorruptError, QueueError
 from billing_pipeline.ingest.queue import Batch
+from billing_pipeline.ingest.stored_batch import BatchRow, LogEnd
 
 FILE_VERSION = 2
 BUSY_SECONDS = 30.0
@@ -43,43 +43,6 @@ _COLUMNS = (
     "first_offset, count, producer, received_at, first_received_at, last_received_at, crc32, "
     "receipt_times_us, body"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRow:
-    """A batch as it is stored. Instants are UTC µs."""
-
-    batch: Batch
-    first_received_at: int
-    last_received_at: int
-
-    @property
-    def crc32(self) -> int:
-        """Over every column, so that a changed offset or time is found as well as a changed body."""
-        batch = self.batch
-        header = (
-            batch.first_offset,
-            batch.count,
-            batch.received_at,
-            self.first_received_at,
-            self.last_received_at,
-            batch.producer,
-        )
-        return zlib.crc32(batch.body, zlib.crc32(batch.receipt_times_us, zlib.crc32(repr(header).encode())))
-
-
-@dataclass(frozen=True, slots=True)
-class LogEnd:
-    """Where the log ends. Instants are UTC µs."""
-
-    next_offset: int
-    last_received_at: int | None
-    advanced_to: int | None
-
-    @property
-    def clock(self) -> int:
-        """The largest receipt time or instant advanced to; 0 where there is neither."""
-        return max(self.last_received_at or 0, self.advanced_to or 0)
 
 
 Connect = Callable[..., sqlite3.Connection]

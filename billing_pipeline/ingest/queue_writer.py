@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from billing_pipeline.errors import ClockError, QueueError, QueueFailedError
-from billing_pipeline.ingest.queue import Batch, times_bytes
+from billing_pipeline.ingest.numbering import numbered
 from billing_pipeline.ingest.queue_clock import QueueClock
 from billing_pipeline.ingest.queue_failure import leaves_disk_unknown
 from billing_pipeline.ingest.queue_file import (
-    BatchRow,
     Connect,
     connect_writer,
     insert_advance,
@@ -201,16 +200,9 @@ class QueueWriter:
             self._clock.advance(request.to_us)
             insert_advance(connection, self._clock.value)
             return range(first_offset, first_offset)
-        if request.received_at is None:
-            stamp = first = self._clock.stamp()
-            batch = Batch(first_offset, request.count, request.producer, stamp, request.body)
-        else:
-            self._clock.accept(request.received_at)
-            first = request.received_at[0]
-            times = times_bytes(request.received_at)
-            batch = Batch(first_offset, request.count, request.producer, None, request.body, times)
-        insert_batch(connection, BatchRow(batch, first, self._clock.value))
-        self._next_offset = batch.next_offset
+        row = numbered(request, first_offset, self._clock)
+        insert_batch(connection, row)
+        self._next_offset = row.batch.next_offset
         return range(first_offset, self._next_offset)
 
     def _checkpoint(self) -> None:

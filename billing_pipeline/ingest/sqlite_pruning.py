@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 
 from billing_pipeline.errors import QueueError
-from billing_pipeline.ingest.queue import Pruned
 from billing_pipeline.ingest.queue_file import connect_writer
+from billing_pipeline.ingest.stored_queue import Pruned
 from billing_pipeline.ingest.writer_turn import WriterTurn
 
 STRETCH_BATCHES = 1000

@@ -14,11 +14,13 @@ from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import Body, body_of, record_line
 from billing_pipeline.errors import QueueCorruptError, QueueError, QueueFailedError, QueuePrunedError
 from billing_pipeline.ingest.consumers import Consumers
-from billing_pipeline.ingest.queue import LANDING, Batch, Pruned, QueueStatus, check_landed, check_size
+from billing_pipeline.ingest.queue import Batch, QueueStatus, check_producer, check_size
 from billing_pipeline.ingest.queue_clock import steady_clock_us, wall_clock_us
-from billing_pipeline.ingest.queue_file import LogEnd, batches_from, log_end, reader
+from billing_pipeline.ingest.queue_file import batches_from, log_end, reader
 from billing_pipeline.ingest.queue_writer import QueueWriter
 from billing_pipeline.ingest.sqlite_pruning import first_kept_offset, prune_file
+from billing_pipeline.ingest.stored_batch import LogEnd
+from billing_pipeline.ingest.stored_queue import LANDING, Pruned, check_landed
 from billing_pipeline.ingest.write_buffer import Advance, Append
 
 MAX_READ_BYTES = 256 * 1024 * 1024
@@ -88,6 +90,7 @@ class SqliteQueue:
                 f"{len(records)} records with {len(received_at)} receipt times; give one for each"
             )
         body = body_of(map(record_line, records))
+        check_producer(producer)
         check_size(body)
         request = Append(producer, body.count, body.lines, received_at)
         return self._open_writer().submit(request, self._buffer_timeout_seconds).result()
@@ -104,6 +107,7 @@ class SqliteQueue:
 
     def submit(self, producer: str, body: Body) -> Future[range]:
         """Hand lines in without waiting. See `Queue.submit`."""
+        check_producer(producer)
         check_size(body)
         return self._open_writer().submit(Append(producer, body.count, body.lines), 0)
 
@@ -196,7 +200,7 @@ class SqliteQueue:
     def _end(self) -> LogEnd:
         with reader(self.path) as connection:
             if connection is None:
-                return LogEnd(next_offset=0, last_received_at=None, advanced_to=None)
+                return LogEnd()
             return log_end(connection, self.path)
 
     def _first_kept(self) -> int:

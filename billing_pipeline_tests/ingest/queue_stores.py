@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from billing_pipeline.ingest.postgres_queue import PostgresQueue
-from billing_pipeline.ingest.queue import StoredQueue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
+from billing_pipeline.ingest.stored_queue import StoredQueue
 
 POSTGRES_URL = "postgresql://postgres@127.0.0.1:5432/test"
 ENGINES = ("sqlite", "postgresql")

@@ -6,11 +6,12 @@ import psycopg
 import pytest
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.errors import QueueCorruptError, QueueError, SettingsError
-from billing_pipeline.ingest import postgres_rows
+from billing_pipeline.contract.log_lines import Body
+from billing_pipeline.errors import ClockError, QueueCorruptError, QueueError, SettingsError
+from billing_pipeline.ingest import postgres_reading, postgres_rows
 from billing_pipeline.ingest.postgres_queue import PostgresQueue
 from billing_pipeline.ingest.postgres_server import PostgresServer
-from billing_pipeline.ingest.queue import LANDING
+from billing_pipeline.ingest.stored_queue import LANDING
 from billing_pipeline_tests.ingest.queue_stores import POSTGRES_URL, SchemaStore
 
 PATIENCE_SECONDS = 30
@@ -114,6 +115,19 @@ def test_receipt_times_are_those_of_the_servers_clock(schema: SchemaStore) -> No
     assert before <= queue.clock() <= after
 
 
+def test_a_machine_whose_clock_is_a_little_ahead_moves_the_queues_clock_to_the_servers_now(
+    schema: SchemaStore,
+) -> None:
+    """And never past it; one that is far ahead is refused."""
+    queue = schema.open()
+    with connect(schema) as connection:
+        before = postgres_rows.server_time_us(connection)
+        queue.advance(before + 30_000_000)
+        assert before <= queue.clock() <= postgres_rows.server_time_us(connection)
+        with pytest.raises(ClockError, match="after the wall clock"):
+            queue.advance(postgres_rows.server_time_us(connection) + 120_000_000)
+
+
 def test_commits_are_on_disk_whatever_the_database_says(schema: SchemaStore) -> None:
     """A database set to acknowledge at once is overruled for the session."""
     asked = schema.url.replace("options=", "options=-csynchronous_commit%3Doff%20")
@@ -122,6 +136,14 @@ def test_commits_are_on_disk_whatever_the_database_says(schema: SchemaStore) -> 
     stronger = schema.url.replace("options=", "options=-csynchronous_commit%3Dremote_apply%20")
     with PostgresServer.of_url(stronger).connect() as connection:
         assert connection.execute("SHOW synchronous_commit").fetchone() == ("remote_apply",)
+
+
+def test_two_appenders_take_turns_whatever_isolation_the_database_defaults_to(schema: SchemaStore) -> None:
+    strict = schema.url.replace("options=", "options=-cdefault_transaction_isolation%3Dserializable%20")
+    with PostgresQueue(strict) as one, PostgresQueue(strict) as other:
+        futures = [queue.submit("product", Body(1, b"{}\n")) for _ in range(50) for queue in (one, other)]
+        offsets = [offset for future in futures for offset in future.result(PATIENCE_SECONDS)]
+    assert sorted(offsets) == list(range(100))
 
 
 def test_a_commit_that_is_answered_by_a_rollback_or_a_warning_acknowledges_nothing(
@@ -136,7 +158,7 @@ def test_a_commit_that_is_answered_by_a_rollback_or_a_warning_acknowledges_nothi
             "$$ BEGIN RAISE WARNING 'not replicated'; RETURN NULL; END $$"
         )
         connection.execute("CREATE TRIGGER warn AFTER INSERT ON queue_batches EXECUTE FUNCTION warn()")
-        with pytest.raises(QueueError, match="not replicated"):
+        with pytest.raises(QueueError, match=r"not replicated\); whether this batch is stored is unknown"):
             queue.append("product", [record("b")])
         connection.execute("DROP TRIGGER warn ON queue_batches")
     assert queue.append("product", [record("b")]).start in {1, 2}
@@ -171,17 +193,33 @@ def test_a_transaction_that_is_held_open_makes_appends_fail_in_time(
         assert other.append("product", [record("b")]) == range(1, 2)
 
 
+def test_an_import_that_finds_another_one_under_way_says_so_in_time(
+    schema: SchemaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing_pipeline.ingest.postgres_server.LOCK_TIMEOUT_SECONDS", 1)
+    one, other = schema.open(), schema.open()
+    with one.keep_turn():
+        one.append("import", [record("a")], [5])
+        with pytest.raises(QueueError, match="another import keeps the queue"), other.keep_turn():
+            pass
+        with pytest.raises(QueueError, match="lock timeout"):
+            other.append("product", [record("b")])
+    with other.keep_turn():
+        other.append("import", [record("b")], [6])
+    assert one.next_offset() == 2
+
+
 def test_a_large_read_is_cut_by_bytes_and_the_next_one_goes_on(
     schema: SchemaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = schema.open()
     for name in "abcd":
         queue.append("product", [record(name)])
-    monkeypatch.setattr(postgres_rows, "MAX_READ_BYTES", 2 * len(queue.read_from(0, 1)[0].body))
+    monkeypatch.setattr(postgres_reading, "MAX_READ_BYTES", 2 * len(queue.read_from(0, 1)[0].body))
     assert [batch.first_offset for batch in queue.read_from(0, 10)] == [0, 1]
-    monkeypatch.setattr(postgres_rows, "MAX_READ_BYTES", 1)
+    monkeypatch.setattr(postgres_reading, "MAX_READ_BYTES", 1)
     assert [batch.first_offset for batch in queue.read_from(2, 10)] == [2]
-    monkeypatch.setattr(postgres_rows, "MAX_READ_BATCHES", 1)
+    monkeypatch.setattr(postgres_reading, "MAX_READ_BATCHES", 1)
     assert [batch.first_offset for batch in queue.read("lander", 10)] == [0]
 
 

@@ -8,14 +8,8 @@ from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.log_lines import Body, record_line
 from billing_pipeline.errors import ClockError, QueueError, QueueFullError, QueuePrunedError
 from billing_pipeline.ingest import postgres_pruning, sqlite_pruning, write_buffer
-from billing_pipeline.ingest.queue import (
-    LANDING,
-    MAX_BATCH_BYTES,
-    MAX_BATCH_RECORDS,
-    Pruned,
-    Queue,
-    StoredQueue,
-)
+from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, Queue
+from billing_pipeline.ingest.stored_queue import LANDING, Pruned, StoredQueue
 from billing_pipeline_tests.ingest.queue_stores import QueueStore
 
 PATIENCE_SECONDS = 30
@@ -141,6 +135,9 @@ def test_an_empty_or_too_large_append_is_refused_before_anything_is_stored(store
         queue.append("product", [record("a")] * (MAX_BATCH_RECORDS + 1))
     with pytest.raises(QueueError, match="at most 16777216 bytes"):
         queue.append("product", [record("a", payload="x" * MAX_BATCH_BYTES)])
+    for name in ("nul\x00", "lone\ud800", "n" * 257):
+        with pytest.raises(QueueError, match="at most 256 printable characters"):
+            queue.submit(name, waiting("a"))
     with pytest.raises(QueueError, match="1 records with 2 receipt times"):
         queue.append("product", [record("a")], [1, 2])
     assert queue.status().size_bytes == 0

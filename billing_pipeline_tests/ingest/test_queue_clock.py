@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.errors import ClockError
-from billing_pipeline.ingest.queue import StoredQueue
 from billing_pipeline.ingest.queue_clock import MAX_FORWARD_JUMP_US, QueueClock, instant_text
+from billing_pipeline.ingest.stored_queue import StoredQueue
 from billing_pipeline_tests.ingest.queue_stores import ENGINES, QueueStore, fresh_store
 
 NOON_US = 1_790_856_000_000_000

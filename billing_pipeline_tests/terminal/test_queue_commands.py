@@ -119,7 +119,7 @@ def test_status_names_the_place_without_its_password(
 ) -> None:
     url = schema.url.replace("postgres@", "postgres:s3cret@")
     done = billing(tmp_path / "home", "queue", "status", "--json", changed={"BILLING_QUEUE_URL": url})
-    assert json.loads(done.stdout)["location"] == "postgresql://postgres@127.0.0.1:5432/test"
+    assert json.loads(done.stdout)["location"] == schema.url
     doctor = billing(tmp_path / "home", "doctor", changed={"BILLING_QUEUE_URL": url})
     assert "s3cret" not in done.stdout + done.stderr + doctor.stdout + doctor.stderr
 
