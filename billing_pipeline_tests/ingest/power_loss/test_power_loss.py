@@ -43,7 +43,7 @@ def tell(what: str, figures: Figures) -> None:
 
 def test_no_acknowledged_batch_is_lost_whenever_the_power_goes(tmp_path: Path) -> None:
     run = recorded(tmp_path / "run", SHORT_GROUPS, turns=2)
-    figures = try_boundaries(run, tmp_path, seeds=1, every=5)
+    figures = try_boundaries(run, tmp_path, seeds=1, every=7)
     tell("synchronous FULL", figures)
     assert figures.lost == 0
 
