@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing_pipeline.errors import EngineFileError, EngineOverflowError
+from billing_pipeline.lake.duckdb_databases import Terms, lent
 from billing_pipeline.lake.engine import PAYER_PART, WrittenFile
 from billing_pipeline.schemas.table import Column, Table
 
@@ -132,7 +133,7 @@ class DuckDBSession:
 
 @dataclass(frozen=True)
 class DuckDBEngine:
-    """Opens DuckDB sessions by `connect`, which gives a connection and takes it back."""
+    """Opens DuckDB sessions; `connect` starts a database where none is kept, by the first connection to it."""
 
     connect: Callable[[], AbstractContextManager["DuckDBPyConnection"]]
     memory_limit_mb: int
@@ -152,18 +153,11 @@ class DuckDBEngine:
 
     @contextmanager
     def session(self) -> Iterator[DuckDBSession]:
-        """A session in UTC with bounded memory; extensions are never fetched at run time.
-
-        Statistics are not propagated: by them a column without nulls would be declared so, or not, depending on how
-        many files it was read from, and the same rows would be written as other bytes.
-        """
+        """A session in UTC with bounded memory; extensions are never fetched at run time."""
         self.scratch.mkdir(parents=True, exist_ok=True)
-        with self.connect() as connection:
+        with lent(Terms(self.memory_limit_mb, self.threads, self.scratch), self.connect) as connection:
             connection.execute(
-                f"SET TimeZone = 'UTC'; SET memory_limit = '{self.memory_limit_mb}MB'; SET threads = {self.threads}; "
-                f"SET temp_directory = {_text(str(self.scratch))}; SET enable_progress_bar = false; "
-                "SET autoinstall_known_extensions = false; SET autoload_known_extensions = false; "
-                "SET disabled_optimizers = 'statistics_propagation'"
+                "SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = true"
             )
             connection.execute(FUNCTIONS)
             yield DuckDBSession(connection)
