@@ -183,6 +183,34 @@ def test_daily_use_goes_from_an_event_to_its_invoice(terminal: Terminal) -> None
     assert "14.81 USD" in output, "1,234,567 output tokens of atlas-large at 12.00 per 1,000,000"
 
 
+def test_usage_is_sent_to_the_gateway_by_the_client(terminal: Terminal) -> None:
+    """The key, the gateway and the lines of Python, as they stand there."""
+    create, serve = sections()["Sending usage"]
+    key = re.search(r"bk_\S+", terminal.run(create))
+    assert key is not None
+    (lines,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = terminal.folder / "gateway.log"
+    with told.open("w") as log:
+        process = subprocess.Popen(
+            [COMMANDS / "billing", *shlex.split(serve)[1:]],
+            cwd=terminal.folder,
+            env=terminal.environment | {"BILLING_GATEWAY_PORT": str(port)},
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        assert "true" in _answer(f"http://127.0.0.1:{port}/readyz", process, told)
+        script = lines.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("bk_…", key[0])
+        (terminal.folder / "send.py").write_text(script, "utf-8")
+        terminal.run(f"{sys.executable} send.py")
+    finally:
+        _stop(process)
+    assert '"next_offset": 1' in terminal.run("billing queue status --json")
+
+
 def test_real_sources_are_imported_and_invoiced(terminal: Terminal) -> None:
     """Both trace formats, into one home, up to invoices."""
     _cut_traces(terminal.folder / "traces")
@@ -210,6 +238,7 @@ def test_no_console_block_is_left_out() -> None:
     assert set(sections()) == {
         "billing_pipeline",
         "Daily use",
+        "Sending usage",
         "Real sources",
         "The Dagster UI",
         "What is where",
