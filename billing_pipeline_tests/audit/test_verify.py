@@ -70,7 +70,10 @@ def test_a_raw_file_replaced_by_another_is_found(company: Pipeline) -> None:
     assert "hashes: raw_usage_events" in found
 
 
-@pytest.mark.parametrize("place", [0.01, 0.5, 0.8, 0.999])
+@pytest.mark.parametrize(
+    "place",
+    [0.01, pytest.param(0.5, marks=pytest.mark.torture), pytest.param(0.8, marks=pytest.mark.torture), 0.999],
+)
 def test_one_byte_of_a_raw_file_is_found(company: Pipeline, place: float) -> None:
     """Wherever it is, and whether or not the file can still be read."""
     path = raw_file(company)

@@ -9,7 +9,7 @@ from billing_pipeline.contract import parsing
 from billing_pipeline_tests.contract.made_events import BASE, CHANGES
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(CHANGES, st.booleans(), st.sets(st.sampled_from(sorted(BASE)), max_size=1))
 def test_the_fast_path_accepts_what_has_no_fault(
     changes: dict[str, object], escaped: bool, without: set[str]
@@ -26,7 +26,7 @@ def test_the_fast_path_accepts_what_has_no_fault(
         assert b"\\" in data
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(CHANGES)
 def test_both_paths_make_the_same_record(changes: dict[str, object]) -> None:
     """What the slow path makes of a sound event is what the fast path makes of it."""
@@ -38,7 +38,7 @@ def test_both_paths_make_the_same_record(changes: dict[str, object]) -> None:
         assert parsing._valid(fields, data) == fast
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_no_bytes_raise(data: bytes) -> None:
     """Parsing never raises, and gives the bytes back."""

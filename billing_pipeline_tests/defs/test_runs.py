@@ -121,7 +121,7 @@ def test_one_partition_materialized_by_hand_comes_out_as_it_was() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_partitions_materialized_side_by_side_in_processes_do_not_hinder_each_other() -> None:
-    """Four processes, a day each, all at once on the same tables: no lock is lost and nothing else comes out."""
+    """A process for each day, all at once on the same tables: no lock is lost and nothing else comes out."""
     before = hashes()
     made = subprocess.run(
         [sys.executable, str(RUN_DAYS), RULE_VERSION, *DAYS],

@@ -99,7 +99,10 @@ def undisturbed(
     return Undisturbed(hashes(home, ALL_TABLES), totals(stripe_invoices(home)), seconds)
 
 
-def test_killed_at_each_joint_in_turn_the_close_ends_in_the_same_hashes(
+@pytest.mark.parametrize(
+    "moments", [MOMENTS[1::2], pytest.param(MOMENTS, marks=pytest.mark.torture)], ids=["two", "all"]
+)
+def test_killed_at_its_joints_in_turn_the_close_ends_in_the_same_hashes(
     received: Callable[[], Path],
     undisturbed: Undisturbed,
     process: Process,
@@ -107,11 +110,12 @@ def test_killed_at_each_joint_in_turn_the_close_ends_in_the_same_hashes(
     hashes: Callable[..., dict[str, str]],
     stripe_invoices: Callable[[Path], list[dict[str, Any]]],
     in_home: InHome,
+    moments: list[tuple[str, int]],
 ) -> None:
     """Landing, a stage and the push are each killed at their weakest moment; the last run mends all of it."""
     home = received()
-    killed = process(home, KILLED_CLOSE, LAST, *chain.from_iterable(MOMENTS))
-    assert endings(killed.stdout) == [int(signal.SIGKILL)] * len(MOMENTS), killed.stdout + killed.stderr
+    killed = process(home, KILLED_CLOSE, LAST, *chain.from_iterable(moments))
+    assert endings(killed.stdout) == [int(signal.SIGKILL)] * len(moments), killed.stdout + killed.stderr
     assert run_states(home, in_home)["STARTED"] > 0
     billing(home, "close", "--through", LAST)
     assert hashes(home, ALL_TABLES) == undisturbed.hashes

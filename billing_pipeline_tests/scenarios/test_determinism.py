@@ -98,6 +98,7 @@ def test_the_log_holds_what_could_go_wrong(closed_at_once: dict[str, str], log: 
     assert closed_at_once[f"invoice_lines {LAST}"] != empty
 
 
+@pytest.mark.torture
 def test_closed_day_by_day_it_is_the_same(
     closed_at_once: dict[str, str],
     log: list[Received],
