@@ -43,6 +43,7 @@ check: setup ## Lint, types, import rules, definitions
 
 bench: setup ## Benchmarks, each beside its baseline
 	$(VENV)/bin/python benchmarks/raw_to_rollups.py
+	$(VENV)/bin/python benchmarks/ingest.py --events 100000
 	$(VENV)/bin/python benchmarks/late_usage.py --events 1000000
 	$(VENV)/bin/python benchmarks/dedup_history.py --case 35:200000
 	$(VENV)/bin/python benchmarks/backfill.py --days 30 --events 20000
