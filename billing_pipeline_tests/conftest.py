@@ -242,7 +242,7 @@ def receive() -> Callable[..., None]:
                 records = [record for _, record in entries[start : start + batch_records]]
                 queue.append("test", records, times[start : start + batch_records])
             Lander(
-                queue, pipeline.lake, pipeline.engine, pipeline.calendar, pipeline.control, stretch_records
+                queue, pipeline.lake, pipeline.duckdb, pipeline.calendar, pipeline.control, stretch_records
             ).land()
 
     return run

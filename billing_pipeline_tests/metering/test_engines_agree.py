@@ -141,7 +141,7 @@ def companies(
     meter: Callable[[Pipeline, Sequence[date]], StageResult],
     log: list[Entry],
 ) -> tuple[Company, Company]:
-    """The same log through every stage, by DuckDB and by Spark; the landing too."""
+    """The same log, landed by DuckDB as ever, through every stage by DuckDB and by Spark."""
     books = [
         replace(book, units=book.units | {"gb", "page"}, meters={**book.meters, **METERS})
         for book in load_rule_books(PROJECT_ROOT / "data" / "rule_books")

@@ -291,7 +291,7 @@ def test_the_sql_equals_the_model_where_it_once_did_not(works: Works, history: H
     check_against_the_model(works, history)
 
 
-@examples(6)
+@examples(3)
 @given(history=rich)
 def test_the_sql_equals_the_model_row_for_row(works: Works, history: History) -> None:
     check_against_the_model(works, history)
@@ -410,7 +410,7 @@ def test_another_order_of_distinct_identities_and_redelivery_change_no_rollup_of
 # Laws of the model itself: they hold of the SQL as far as it equals the model.
 
 
-@examples(50)
+@examples(20)
 @given(history=histories())
 def test_the_restated_view_is_what_was_billed_with_all_adjustments(history: History) -> None:
     """Restated less as-billed (on time) is the sum of the late and the corrected rows."""
@@ -425,7 +425,7 @@ def test_the_restated_view_is_what_was_billed_with_all_adjustments(history: Hist
     assert added(on_time, later) == restated(metering, 10**6)
 
 
-@examples(25)
+@examples(10)
 @given(history=histories(), moved=priorities)
 def test_the_model_does_not_depend_on_order_and_redelivery_either(
     history: History, moved: Sequence[int]
@@ -438,7 +438,7 @@ def test_the_model_does_not_depend_on_order_and_redelivery_either(
     assert rollups(Metering(again.books, again.log)) == expected_rollups
 
 
-@examples(25)
+@examples(10)
 @given(history=histories())
 def test_what_comes_later_changes_nothing_that_was_booked_in_the_model(history: History) -> None:
     whole = rollups(Metering(history.books, history.log))
