@@ -28,8 +28,8 @@ class Told:
     acknowledged: set[str] = field(default_factory=set)
     """Tokens of the batches that were acknowledged; each event's id is its batch's token and its place."""
     statuses: Counter[int] = field(default_factory=Counter)
-    broken: int = 0
-    """Requests without an answer."""
+    broken: Counter[str] = field(default_factory=Counter)
+    """Requests without an answer, by what was met instead."""
     seconds: float = 0.0
     peak_mb: float = 0.0
     """Most memory that the gateway ever had."""
@@ -37,7 +37,7 @@ class Told:
     @property
     def offered_per_acknowledged(self) -> float:
         """How many times more was sent than could be taken."""
-        return (self.statuses.total() + self.broken) / max(1, len(self.acknowledged))
+        return (self.statuses.total() + self.broken.total()) / max(1, len(self.acknowledged))
 
 
 def burst(
@@ -106,8 +106,8 @@ def _produce(told: Told, port: int, key: str, number: int, until: float) -> None
         batch += 1
         try:
             status = post(port, key, template.replace(_TOKEN, token.encode()))
-        except (OSError, http.client.HTTPException):
-            told.broken += 1
+        except (OSError, http.client.HTTPException) as error:
+            told.broken[type(error).__name__] += 1
             continue
         told.statuses[status] += 1
         if status == http.client.ACCEPTED:

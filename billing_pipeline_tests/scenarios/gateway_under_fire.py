@@ -169,7 +169,7 @@ def land_on_and_on(environment: dict[str, str], _port: int) -> None:
 
 def post(port: int, key: str, body: bytes) -> int:
     """Send one request of its own connection; the status of its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         connection.request("POST", "/v1/events", body, headers)
