@@ -140,8 +140,8 @@ class Pipeline:
     def lander(self, queue: Queue) -> Lander:
         """What brings the queue into the lake.
 
-        By DuckDB: the queue's records come through a pipe of this process, and nothing is decided about them. What a
-        cluster is for begins behind the raw table.
+        By DuckDB: the queue's lines are in this process's memory, and nothing is decided about them. What a cluster is
+        for begins behind the raw table.
         """
         return Lander(queue, self.lake, self.duckdb, self.calendar, self.control)
 
