@@ -185,6 +185,7 @@ def test_daily_use_goes_from_an_event_to_its_invoice(terminal: Terminal) -> None
 
 def test_usage_is_sent_to_the_gateway_by_the_client(terminal: Terminal) -> None:
     """The key, the gateway and the lines of Python, as they stand there."""
+    terminal.environment["BILLING_HOME"] = str(terminal.folder / "home")
     create, serve = sections()["Sending usage"]
     key = re.search(r"bk_\S+", terminal.run(create))
     assert key is not None
