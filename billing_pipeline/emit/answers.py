@@ -99,23 +99,30 @@ def verdict_of(answer: Answer | NoAnswer, count: int) -> Verdict:
         return _settling(answer, count)
     reason = f"{answer.status}: {_told(answer.body)}"
     if answer.status in _TRY_AGAIN or answer.status in _SERVER_ERRORS:
-        return TryAgain(reason, retry_after_seconds(answer.headers.get("retry-after")))
+        return TryAgain(reason, retry_after_seconds(answer.headers))
     if answer.status == _TOO_LARGE and count > 1:
         return Split(reason)
     return Held(reason)
 
 
-def retry_after_seconds(value: str | None) -> float | None:
-    """The pause that a Retry-After header asks for, as seconds or as a date; None where it asks for none."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """The pause that a Retry-After header asks for, as seconds or as a date; None where it asks for none.
+
+    A date is taken from the answer's own Date: by the server's clock for both, whatever this machine's clock says.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal():
         return float(value)
+    until, sent = _moment(value), _moment(headers.get("date", ""))
+    return None if until is None or sent is None else max(0.0, (until - sent).total_seconds())
+
+
+def _moment(text: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _settling(answer: Answer, count: int) -> Verdict:

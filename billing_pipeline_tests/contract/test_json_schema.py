@@ -10,20 +10,9 @@ from hypothesis import strategies as st
 
 from billing_pipeline.contract.json_schema import event_schema
 from billing_pipeline.contract.parsing import faults
+from billing_pipeline_tests.contract.made_events import BASE as USAGE
 
 VALIDATOR = jsonschema.Draft202012Validator(event_schema())
-USAGE: dict[str, Any] = {
-    "id": "e-1",
-    "source": "gateway",
-    "type": "usage",
-    "schema_version": 2,
-    "customer_id": "acme",
-    "project_id": "bot",
-    "occurred_at": "2026-03-01T12:00:00Z",
-    "unit": "token",
-    "quantity": "5",
-    "correlation_id": "r-1",
-}
 CORRECTION: dict[str, Any] = {
     "id": "c-1",
     "source": "support",
