@@ -115,6 +115,79 @@ class ApiKeyError(BillingError):
     """An API key cannot be issued or changed as asked. Caught by nobody but the command; nothing was recorded."""
 
 
+class GuardError(BillingError):
+    """The guard did not do what was asked. The root of what the guard's callers catch."""
+
+
+class GuardDeniedError(GuardError):
+    """Nothing was held: the action must not run. Caught by the product, which tells its user or tries less.
+
+    Amounts are nano-units (10⁻⁹ of the currency's major unit); `resets_at` is UTC µs.
+    """
+
+    def __init__(
+        self,
+        *,
+        rule: str,
+        scope: str,
+        currency: str,
+        asked: int,
+        window: str | None = None,
+        limit: int | None = None,
+        left: int | None = None,
+        resets_at: int | None = None,
+        message: str,
+    ) -> None:
+        self.rule = rule
+        self.scope = scope
+        self.currency = currency
+        self.asked = asked
+        self.window = window
+        self.limit = limit
+        self.left = left
+        self.resets_at = resets_at
+        super().__init__(message)
+
+
+class GuardRequestError(GuardError):
+    """A request to the guard is not possible. Caught by the gateway, which answers 400; nothing was moved."""
+
+    def __init__(self, field: str, value: object, what_to_do: str) -> None:
+        self.field = field
+        self.value = str(value)[:200]
+        self.what_to_do = what_to_do
+        super().__init__(f"{field} {self.value!r}: {what_to_do}")
+
+
+class UnpricedUsageError(GuardError):
+    """Usage has no price, or none that bounds it: it is refused, not free. Caught by the gateway: 422."""
+
+    def __init__(self, what: str, what_to_do: str) -> None:
+        self.what = what
+        self.what_to_do = what_to_do
+        super().__init__(f"{what} has no price: {what_to_do}")
+
+
+class GuardConflictError(GuardError):
+    """An idempotency key was used for another request, or a hold has ended otherwise. Caught by the gateway: 409."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class HoldNotFoundError(GuardError):
+    """There is no such hold. Caught by the gateway: 404."""
+
+    def __init__(self, hold_id: str) -> None:
+        self.hold_id = hold_id
+        super().__init__(f"there is no hold {hold_id!r}; give the hold_id that reserve answered")
+
+
+class GuardUnavailableError(GuardError):
+    """The store cannot be reached or written. Caught by the client, which fails closed unless told otherwise."""
+
+
 class CloseGateError(BillingError):
     """A day cannot be closed yet. Caught by the daily schedule, which tries again at its next tick."""
 

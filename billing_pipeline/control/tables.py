@@ -21,12 +21,12 @@ from sqlalchemy import (
 METADATA = MetaData()
 
 # SQLite numbers rows by itself only for a column whose type is exactly INTEGER.
-_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 PARTITION_RECORDS = Table(
     "partition_records",
     METADATA,
-    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
     Column("table_name", String(128), nullable=False),
     Column("partition_key", String(256), nullable=False),
     Column("content_hash", String(128), nullable=False),
@@ -51,7 +51,7 @@ RULE_BOOK_USES = Table(
 LANDINGS = Table(
     "landings",
     METADATA,
-    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
     Column("previous_chain", String(64), nullable=False),
     Column("chain", String(64), nullable=False),
     Column("first_offset", BigInteger, nullable=False),
@@ -76,7 +76,7 @@ STRIPE_OBJECTS = Table(
 STRIPE_PUSHES = Table(
     "stripe_pushes",
     METADATA,
-    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
     Column("account", String(128), nullable=False),
     Column("customer_id", String(256), nullable=False),
     Column("billing_period", String(10), nullable=False),
@@ -93,7 +93,7 @@ STRIPE_PUSHES = Table(
 STRIPE_PUSH_TRANSITIONS = Table(
     "stripe_push_transitions",
     METADATA,
-    Column("push_id", _ROW_ID, ForeignKey("stripe_pushes.id"), primary_key=True),
+    Column("push_id", ROW_ID, ForeignKey("stripe_pushes.id"), primary_key=True),
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("state", String(16), nullable=False),
     Column("stripe_invoice_id", String(128)),
@@ -118,7 +118,7 @@ STRIPE_REQUESTS = Table(
 STRIPE_REQUEST_FAILURES = Table(
     "stripe_request_failures",
     METADATA,
-    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
     Column("idempotency_key", String(255), ForeignKey("stripe_requests.idempotency_key"), nullable=False),
     Column("failure", String(16), nullable=False),
     Column("message", Text, nullable=False),
@@ -151,7 +151,7 @@ API_KEY_SECRETS = Table(
 API_KEY_ENDS = Table(
     "api_key_ends",
     METADATA,
-    Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
     Column("key_id", String(32), ForeignKey("api_keys.key_id"), nullable=False),
     Column("secret_sha256", String(64), ForeignKey("api_key_secrets.secret_sha256")),
     Column("ends_at", BigInteger, nullable=False),

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import billing_pipeline.control.guard_tables  # noqa: F401 - it adds its tables to all
 from billing_pipeline.control.tables import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)

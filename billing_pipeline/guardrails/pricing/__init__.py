@@ -1,0 +1,1 @@
+"""What usage costs, for the guard: bounds on estimates, by the code that rates invoices."""

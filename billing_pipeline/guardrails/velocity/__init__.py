@@ -1,0 +1,1 @@
+"""Velocity: whether spend is faster than a customer's own baseline, or than anybody's should be."""
