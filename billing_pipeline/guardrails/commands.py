@@ -30,7 +30,8 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """Deny everything in a scope from the next reserve on.
 
     Attributes:
-        review: what is written with it for people to decide, or None; `evidence` is a JSON document.
+        currency: of the review item, where there is one.
+        review_kind: puts it before people, with `evidence`, a JSON object.
     """
 
     scope: str
@@ -38,6 +39,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     why: str
     resumes_at: int | None = None
+    currency: str = ""
     review_kind: str | None = None
     evidence: str = "{}"
 
