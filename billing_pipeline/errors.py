@@ -184,6 +184,16 @@ class HoldNotFoundError(GuardError):
         super().__init__(f"there is no hold {hold_id!r}; give the hold_id that reserve answered")
 
 
+class ReviewNotFoundError(GuardError):
+    """There is no such review item. Caught by the gateway: 404."""
+
+    def __init__(self, review_id: str) -> None:
+        self.review_id = review_id
+        super().__init__(
+            f"there is no review item {review_id!r}; `billing review list` shows those that wait"
+        )
+
+
 class GuardUnavailableError(GuardError):
     """The store cannot be reached or written. Caught by the client, which fails closed unless told otherwise."""
 

@@ -334,7 +334,7 @@ GUARD_WATCHED_EVENTS = Table(
     Column("event_key", String(32), primary_key=True),
     Column("customer_id", String(256), nullable=False),
     Column("counted", Boolean, nullable=False),
-    Column("amount", BigInteger, nullable=False),
+    Column("entries", Text, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Index("guard_watched_events_by_time", "recorded_at"),
 )

@@ -292,7 +292,7 @@ def upgrade() -> None:
         sa.Column("event_key", sa.String(32), primary_key=True),
         sa.Column("customer_id", sa.String(256), nullable=False),
         sa.Column("counted", sa.Boolean, nullable=False),
-        sa.Column("amount", sa.BigInteger, nullable=False),
+        sa.Column("entries", sa.Text, nullable=False),
         sa.Column("recorded_at", sa.BigInteger, nullable=False),
     )
     op.create_index("guard_watched_events_by_time", "guard_watched_events", ["recorded_at"])
