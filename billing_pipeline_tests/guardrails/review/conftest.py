@@ -6,10 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from billing_pipeline.control.database import open_control
-from billing_pipeline_tests.control.conftest import control_url
 from billing_pipeline_tests.guardrails.review.seeds import seed
-
-__all__ = ["control_url"]
 
 
 @pytest.fixture

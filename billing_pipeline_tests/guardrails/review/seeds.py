@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, insert
 
 from billing_pipeline.control import guard_tables as tables
 from billing_pipeline.control.database import writing
+from billing_pipeline.guardrails.scope import customer_of
 
 USD = 10**9
 MINUTE = 60_000_000
@@ -70,6 +71,8 @@ def hold_row(number: int, **fields: object) -> dict[str, object]:
         "request_hash": "0" * 32,
         "amount": 2 * USD,
         "steps": 1,
+        "needs_credit": True,
+        "granted_until": NOON + 5 * MINUTE,
         "usage": json.dumps([{"unit": "token", "quantity": "2000", "dimensions": {"model": "m-1"}}]),
         "details": json.dumps({"step": "completion", "call": f"call-{number}", "user_id": "u-1"}),
         "period_starts_at": PERIOD,
@@ -189,6 +192,7 @@ def _limits_and_stops(connection: Connection) -> None:
         [
             {
                 "scope": scope,
+                "customer_id": customer_of(scope),
                 "currency": "usd",
                 "time_window": window,
                 "severity": severity,
@@ -202,8 +206,18 @@ def _limits_and_stops(connection: Connection) -> None:
     connection.execute(
         insert(tables.GUARD_STOPS),
         [
-            {"scope": "project:acme/search", "kind": "pause", "active": True, "changed_at": OPENED, **said},
-            {"scope": "customer:beta", "kind": "kill", "active": False, "changed_at": OPENED, **said},
+            {
+                "scope": scope,
+                "customer_id": customer_of(scope),
+                "kind": kind,
+                "active": active,
+                "changed_at": OPENED,
+                **said,
+            }
+            for scope, kind, active in (
+                ("project:acme/search", "pause", True),
+                ("customer:beta", "kill", False),
+            )
         ],
     )
     connection.execute(
