@@ -11,7 +11,7 @@ from billing_pipeline.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("duckdb", "spark")
-QUEUE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _SPARK_MASTER = re.compile(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k8s)://\S+")
 
 
@@ -48,6 +48,9 @@ class Settings:
     queue_url: str | None = field(default=None, repr=False)
     """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
 
+    control_database_url: str | None = field(default=None, repr=False)
+    """The control database's PostgreSQL; without one it is a file in the home. It may hold a password."""
+
     @property
     def queue_path(self) -> Path:
         """The durable queue, where it is a SQLite file."""
@@ -61,6 +64,8 @@ class Settings:
     @property
     def control_url(self) -> str:
         """SQLAlchemy URL of the control database."""
+        if self.control_database_url is not None:
+            return f"postgresql+psycopg://{self.control_database_url.partition('://')[2]}"
         return f"sqlite:///{self.home / 'control.sqlite'}?timeout=60"
 
     @property
@@ -119,7 +124,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         engine=_engine(values),
         spark_master=_spark_master(values),
         gateway=_gateway(values),
-        queue_url=_queue_url(values),
+        queue_url=_postgres_url(values, "queue_url"),
+        control_database_url=_postgres_url(values, "control_url"),
     )
 
 
@@ -140,6 +146,7 @@ _NAMES = {
     "gateway_drain_seconds": "BILLING_GATEWAY_DRAIN_SECONDS",
     "gateway_clock_seconds": "BILLING_GATEWAY_CLOCK_SECONDS",
     "queue_url": "BILLING_QUEUE_URL",
+    "control_url": "BILLING_CONTROL_URL",
 }
 
 
@@ -180,11 +187,11 @@ def _gateway(values: Mapping[str, str]) -> GatewaySettings:
     )
 
 
-def _queue_url(values: Mapping[str, str]) -> str | None:
-    url = values.get("queue_url")
-    if url is not None and url.partition("://")[0] not in QUEUE_SCHEMES:
+def _postgres_url(values: Mapping[str, str], name: str) -> str | None:
+    url = values.get(name)
+    if url is not None and url.partition("://")[0] not in POSTGRES_SCHEMES:
         # What was given is not repeated: it may hold a password.
         raise SettingsError(
-            "BILLING_QUEUE_URL: give postgresql://user@host:port/database, or nothing for a file in the home"
+            f"{_NAMES[name]}: give postgresql://user@host:port/database, or nothing for a file in the home"
         )
     return url
