@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy import Engine as ControlDatabase
 
+    from billing_pipeline.guardrails.ledger_writer import LedgerWriter
+    from billing_pipeline.guardrails.ports import Pricer, TermsBook
+
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
 
 
@@ -131,6 +134,18 @@ class Pipeline:
         queue = self.queue(on_failure=stop)
         gateway = Gateway(queue, self.settings.gateway, RequestLog())
         return serve(gateway, lambda: api_keys(self.control), queue.close)
+
+    def guard_ledger(self, terms_book: "TermsBook", pricer: "Pricer") -> "LedgerWriter":
+        """The guard's ledger in the control database; close it, or use it as a context manager.
+
+        Raises:
+            SettingsError: the control database is PostgreSQL, and the driver is not installed.
+        """
+        from billing_pipeline.guardrails.ledger_writer import LedgerWriter
+        from billing_pipeline.guardrails.store.opening import open_store
+
+        _ = self.control  # migrated to head
+        return LedgerWriter(open_store(self.settings.control_url), terms_book, pricer)
 
     def watermark(self) -> int:
         """UTC µs before which nothing is received that is not in the lake."""

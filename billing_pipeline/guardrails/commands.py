@@ -30,7 +30,8 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """Deny everything in a scope from the next reserve on.
 
     Attributes:
-        review: what is written with it for people to decide, or None; `evidence` is a JSON document.
+        currency: of the review item, where there is one.
+        review_kind: puts it before people, with `evidence`, a JSON object.
     """
 
     scope: str
@@ -38,6 +39,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     why: str
     resumes_at: int | None = None
+    currency: str = ""
     review_kind: str | None = None
     evidence: str = "{}"
 
@@ -79,16 +81,28 @@ class TrueUp(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
 
 
+UnguardedEntry = tuple[str, str, str | None, str, int, int, int, int]
+"""Customer, project, session, currency, occurred_at, period start, amount, calls."""
+
+
 class CountUnguarded(msgspec.Struct, frozen=True, kw_only=True):
     """Usage that never asked: it moves counters and sessions, not credit.
 
+    In one transaction: where there is a position `unguarded` (guard_positions) and it is not `first_offset`, nothing
+    is done; else the entries are counted, `watched` is written, and the position becomes `cursor`. So what the sender
+    has read of guard_watched_events at `first_offset` still holds.
+
     Attributes:
-        entries: customer, project, session (or None), currency, occurred_at, period start, amount, calls; an amount
-            is negative where it turned out that the guard knew the event.
-        cursor: the log offset up to which entries have been counted; below the known one the command does nothing.
+        entries: customer, project, session (or None), currency, occurred_at, period start, amount, calls; amount and
+            calls are negative where it turned out that the guard knew the event.
+        watched: rows of guard_watched_events to write in place of those with the same key: event key, customer,
+            counted, and the entries counted for it as JSON (an empty array where the guard knows the event).
+        first_offset: of the queue; where the sender began to read.
+        cursor: the offset after the last record that was looked at.
     """
 
-    entries: tuple[tuple[str, str, str | None, str, int, int, int, int], ...]
+    entries: tuple[UnguardedEntry, ...]
+    watched: tuple[tuple[str, str, bool, str], ...] = ()
     first_offset: int
     cursor: int
 

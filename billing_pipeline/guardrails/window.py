@@ -11,14 +11,14 @@ COUNTED: tuple[Window, ...] = ("minute", "hour", "day", "period")
 _LENGTHS_US = {"minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 
 
-def window_start(window: Window, at_us: int, period_starts_at: int) -> int:
+def window_start(window: str, at_us: int, period_starts_at: int) -> int:
     """When the window that holds an instant began. Instants are UTC µs."""
     if window == "period":
         return period_starts_at
     return at_us - at_us % _LENGTHS_US[window]
 
 
-def window_end(window: Window, at_us: int, period_ends_at: int) -> int | None:
+def window_end(window: str, at_us: int, period_ends_at: int) -> int | None:
     """When the window that holds an instant ends and begins anew; None where none does. Instants are UTC µs."""
     if window == "period":
         return period_ends_at

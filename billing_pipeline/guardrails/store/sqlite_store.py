@@ -1,0 +1,266 @@
+"""The ledger in SQLite: the control database's file, one writer per process, `BEGIN IMMEDIATE` between processes.
+
+What the book has read stays true as long as no other connection has committed, which SQLite tells by `data_version`:
+a hot account is not read again for every group.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from operator import itemgetter
+from pathlib import Path
+from typing import TypeVar
+
+from billing_pipeline.control.clock import now_us
+from billing_pipeline.errors import GuardUnavailableError
+from billing_pipeline.guardrails.commands import Command, StopKind
+from billing_pipeline.guardrails.ledger.book import Book, Changes
+from billing_pipeline.guardrails.ledger.rows import (
+    Account,
+    DenialRow,
+    Grant,
+    HoldRow,
+    LateSettlement,
+    LimitRow,
+    ReviewRow,
+    SessionRow,
+    StopRow,
+    WindowKey,
+    WindowRow,
+)
+from billing_pipeline.guardrails.requests import Request
+from billing_pipeline.guardrails.store import columns
+from billing_pipeline.guardrails.store.columns import HOLD_ENDS, Kept, Values
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 20.0
+"""How long a group waits for the writers of other processes."""
+STATEMENTS_KEPT = 256
+_LAST_CHARACTER = "\U0010ffff"
+
+
+class SqliteStore:
+    """Opened with the first group, by the writer's thread."""
+
+    def __init__(self, path: Path, clock_us: Callable[[], int] = now_us) -> None:
+        self._path = path
+        self._clock_us = clock_us
+        self._connection: sqlite3.Connection | None = None
+        self._version: int | None = None
+
+    @property
+    def location(self) -> str:
+        """The file."""
+        return str(self._path)
+
+    def begin(self, group: Sequence[Request | Command], book: Book) -> int:  # noqa: ARG002 - the whole file is locked
+        """See `Store.begin`."""
+        try:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            self.close()
+            raise self._unavailable(error) from error
+        if version != self._version:
+            book.forget()
+            self._version = version
+        return self._clock_us()
+
+    def commit(self, changes: Changes) -> None:
+        """See `Store.commit`."""
+        connection = self._open()
+        try:
+            for kept, rows in columns.written(changes):
+                if rows:
+                    connection.executemany(_INSERTS[kept.table], rows)
+            if ends := columns.ended_holds(changes):
+                changed = connection.executemany(_END_HOLD, ends).rowcount
+                assert changed == len(ends), "a hold ends once"  # noqa: S101 - the lock is held since it was read
+            if changes.decided_reviews:
+                decided = [(at_us, review_id) for review_id, at_us in changes.decided_reviews]
+                connection.executemany("UPDATE guard_reviews SET decided_at = ? WHERE review_id = ?", decided)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            # What is not confirmed is gone: the journal of a commit that failed is rolled back with the connection.
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._unavailable(error) from error
+            raise
+
+    def roll_back(self) -> None:
+        """See `Store.roll_back`."""
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self.close()
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        connection, self._connection, self._version = self._connection, None, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def account(self, customer_id: str, currency: str) -> Account | None:
+        """See `Rows`."""
+        return self._one(
+            columns.ACCOUNTS, "customer_id = ? AND currency = ?", (customer_id, currency), columns.account_of
+        )
+
+    def grants(self, customer_id: str, currency: str) -> list[Grant]:
+        """See `Rows`."""
+        rows = self._all(columns.GRANTS, "customer_id = ? AND currency = ?", (customer_id, currency))
+        return [columns.grant_of(row) for row in rows]
+
+    def window(self, key: WindowKey) -> WindowRow | None:
+        """See `Rows`."""
+        where = "scope = ? AND currency = ? AND time_window = ? AND starts_at = ?"
+        return self._one(columns.WINDOWS, where, key, columns.window_of)
+
+    def session(self, scope: str) -> SessionRow | None:
+        """See `Rows`."""
+        return self._one(columns.SESSIONS, "scope = ?", (scope,), columns.session_of)
+
+    def limits(self, customer_id: str) -> list[LimitRow]:
+        """See `Rows`."""
+        where, values = _of_customer(customer_id)
+        return [columns.limit_of(row) for row in self._all(columns.LIMITS, where, values)]
+
+    def stops(self, customer_id: str) -> list[StopRow]:
+        """See `Rows`."""
+        where, values = _of_customer(customer_id)
+        return [columns.stop_of(row) for row in self._all(columns.STOPS, f"active AND ({where})", values)]
+
+    def hold(self, hold_id: str) -> HoldRow | None:
+        """See `Rows`."""
+        return self._one(columns.HOLDS, "hold_id = ?", (hold_id,), columns.hold_of)
+
+    def answered(self, customer_id: str, idempotency_key: str) -> HoldRow | DenialRow | None:
+        """See `Rows`."""
+        where, values = "customer_id = ? AND idempotency_key = ?", (customer_id, idempotency_key)
+        hold = self._one(columns.HOLDS, where, values, columns.hold_of)
+        return hold or self._one(columns.DENIALS, where, values, columns.denial_of)
+
+    def late_settlement(self, hold_id: str) -> LateSettlement | None:
+        """See `Rows`."""
+        return self._one(columns.LATE_SETTLEMENTS, "hold_id = ?", (hold_id,), columns.late_settlement_of)
+
+    def review(self, review_id: str) -> ReviewRow | None:
+        """See `Rows`."""
+        return self._one(columns.REVIEWS, "review_id = ?", (review_id,), columns.review_of)
+
+    def has_alert(self, key: WindowKey, amount: int) -> bool:
+        """See `Rows`."""
+        where = "scope = ? AND currency = ? AND time_window = ? AND starts_at = ? AND amount = ?"
+        return self._one(columns.ALERTS, where, (*key, amount), bool) is not None
+
+    def has_true_up(self, customer_id: str, currency: str, reference: str) -> bool:
+        """See `Rows`."""
+        where = "customer_id = ? AND currency = ? AND reference = ?"
+        return self._one(columns.TRUE_UPS, where, (customer_id, currency, reference), bool) is not None
+
+    def position(self, name: str) -> int | None:
+        """See `Rows`."""
+        return self._one(columns.POSITIONS, "name = ?", (name,), itemgetter(1))
+
+    def due_holds(self, at_us: int, at_most: int) -> list[str]:
+        """See `Rows`."""
+        return [hold_id for (hold_id,) in self._rows(_DUE_HOLDS, (at_us, at_most))]
+
+    def due_reviews(self, at_us: int, at_most: int) -> list[str]:
+        """See `Rows`."""
+        return [review_id for (review_id,) in self._rows(_DUE_REVIEWS, (at_us, at_most))]
+
+    def due_stops(self, at_us: int, at_most: int) -> list[tuple[str, StopKind]]:
+        """See `Rows`."""
+        return [(scope, kind) for scope, kind in self._rows(_DUE_STOPS, (at_us, at_most))]
+
+    def due_grants(self, at_us: int, at_most: int) -> list[tuple[str, str]]:
+        """See `Rows`."""
+        return [(customer, currency) for customer, currency in self._rows(_DUE_GRANTS, (at_us, at_most))]
+
+    def _one(self, kept: Kept, where: str, values: Values, make: Callable[[Values], T]) -> T | None:
+        found = self._execute(_SELECTS[kept.table] + where, values).fetchone()
+        return None if found is None else make(found)
+
+    def _all(self, kept: Kept, where: str, values: Values) -> list[Values]:
+        return self._rows(_SELECTS[kept.table] + where, values)
+
+    def _rows(self, statement: str, values: Values) -> list[Values]:
+        return self._execute(statement, values).fetchall()
+
+    def _execute(self, statement: str, values: Values) -> sqlite3.Cursor:
+        try:
+            return self._open().execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(
+                self._path,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=STATEMENTS_KEPT,
+            )
+            # As every connection of the control database.
+            for pragma in ("journal_mode = DELETE", "synchronous = FULL", "foreign_keys = ON"):
+                connection.execute(f"PRAGMA {pragma}").fetchone()
+            self._connection = connection
+        return self._connection
+
+    def _unavailable(self, error: sqlite3.Error) -> GuardUnavailableError:
+        return GuardUnavailableError(
+            f"the guard's ledger {self._path} cannot be read or written ({error}); nothing was moved. "
+            "See to the disk or to the process that locks the file, and ask again with the same key"
+        )
+
+
+def _of_customer(customer_id: str) -> tuple[str, Values]:
+    """Scopes of a customer, as ranges of the primary key."""
+    where = "scope = ? OR (scope >= ? AND scope < ?) OR (scope >= ? AND scope < ?)"
+    project, session = f"project:{customer_id}/", f"session:{customer_id}/"
+    return where, (
+        f"customer:{customer_id}",
+        project,
+        project + _LAST_CHARACTER,
+        session,
+        session + _LAST_CHARACTER,
+    )
+
+
+def _insert(kept: Kept) -> str:
+    names, places = ", ".join(kept.columns), ", ".join("?" * len(kept.columns))
+    statement = f"INSERT INTO {kept.table} ({names}) VALUES ({places})"
+    if not kept.key:
+        return statement
+    changed = ", ".join(f"{name} = excluded.{name}" for name in kept.columns if name not in kept.key)
+    return f"{statement} ON CONFLICT ({', '.join(kept.key)}) DO UPDATE SET {changed}"
+
+
+_TABLES = tuple(kept for kept, _ in columns.written(Changes()))
+_INSERTS = {kept.table: _insert(kept) for kept in _TABLES}
+_SELECTS = {kept.table: f"SELECT {', '.join(kept.columns)} FROM {kept.table} WHERE " for kept in _TABLES}
+_END_HOLD = (
+    f"UPDATE guard_holds SET {', '.join(f'{name} = ?' for name in HOLD_ENDS[:-1])} "
+    "WHERE hold_id = ? AND state = 'pending'"
+)
+_DUE_HOLDS = (
+    "SELECT hold_id FROM guard_holds WHERE state = 'pending' AND expires_at <= ? "
+    "ORDER BY expires_at, hold_id LIMIT ?"
+)
+_DUE_REVIEWS = (
+    "SELECT review_id FROM guard_reviews WHERE decided_at IS NULL AND resumes_at <= ? "
+    "ORDER BY review_id LIMIT ?"
+)
+_DUE_STOPS = (
+    "SELECT scope, kind FROM guard_stops WHERE active AND resumes_at <= ? ORDER BY scope, kind LIMIT ?"
+)
+_DUE_GRANTS = (
+    "SELECT DISTINCT customer_id, currency FROM guard_grants WHERE remaining > 0 AND expires_at <= ? "
+    "ORDER BY customer_id, currency LIMIT ?"
+)
