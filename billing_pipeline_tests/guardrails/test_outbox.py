@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_an_event_that_the_door_refuses_is_told_once_with_its_reason_and_stops_n
         told = connection.execute(select(GUARD_NOTICES).order_by(GUARD_NOTICES.c.id)).mappings().all()
     payloads = [json.loads(row["payload"]) for row in told]
     assert [row["kind"] for row in told] == ["outbox_refused", "outbox_refused"]
-    assert [(each["outbox_id"], each["field"]) for each in payloads] == [(1, "quantity"), (3, None)]
+    assert [(each["outbox_id"], each["field"]) for each in payloads] == [(1, "quantity"), (3, "")]
 
 
 def test_events_that_are_not_plain_go_through_the_whole_contract(control: Engine, queue: SqliteQueue) -> None:
@@ -143,7 +144,10 @@ def test_a_sender_killed_between_log_and_mark_sends_the_same_again(
     assert died.returncode == -signal.SIGKILL
     assert unsent(control) == 2
     with SqliteQueue(path) as queue:
-        assert OutboxSender(control, queue).send() == 2
+        for _ in range(500):  # PostgreSQL lets the rows of a lost connection go as soon as it has noticed
+            if OutboxSender(control, queue).send():
+                break
+            time.sleep(0.02)
     assert event_ids(path) == [f"{number:032x}:0" for number in (1, 2, 1, 2)]
 
 

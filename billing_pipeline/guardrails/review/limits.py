@@ -12,8 +12,8 @@ from billing_pipeline.control.guard_tables import (
     GUARD_WINDOWS,
 )
 from billing_pipeline.guardrails.ports import TermsBook
+from billing_pipeline.guardrails.review.customers import Customers, of_any, of_customer
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows
-from billing_pipeline.guardrails.review.scope_text import Customers, of_any, of_customer
 from billing_pipeline.guardrails.review.shown import Instant, Nano
 from billing_pipeline.guardrails.scope import customer_scope, kind_of, project_scope
 from billing_pipeline.guardrails.terms import Terms

@@ -4,8 +4,8 @@ import msgspec
 from sqlalchemy import Engine, select
 
 from billing_pipeline.control.guard_tables import GUARD_STOP_CHANGES, GUARD_STOPS
+from billing_pipeline.guardrails.review.customers import Customers, of_any
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows
-from billing_pipeline.guardrails.review.scope_text import Customers, of_any
 from billing_pipeline.guardrails.review.shown import Instant
 
 

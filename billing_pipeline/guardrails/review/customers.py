@@ -1,34 +1,14 @@
-"""Scopes as people write them, checked; and which rows of a table belong to whom."""
+"""Which rows of a table belong to whom."""
 
 from collections.abc import Collection
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, false, func, or_, true
 
-from billing_pipeline.errors import GuardRequestError
-from billing_pipeline.guardrails.scope import ScopeKind, customer_of
+from billing_pipeline.guardrails.scope import customer_of
 
-SCOPE_CHARACTERS = 540
 Customers = Collection[str] | None
 """Whose rows may be seen; None is everybody's."""
-
-_HOW = "write customer:ID, project:CUSTOMER/ID or session:CUSTOMER/ID"
-
-
-def checked_scope(text: str) -> str:
-    """The scope, if it is written as one.
-
-    Raises:
-        GuardRequestError: it is not.
-    """
-    kind, _, name = text.partition(":")
-    customer_id, slash, rest = name.partition("/")
-    is_whole = not slash if kind == "customer" else bool(rest)
-    if kind not in get_args(ScopeKind) or not customer_id or not is_whole:
-        raise GuardRequestError("scope", text, _HOW)
-    if len(text) > SCOPE_CHARACTERS or not text.isprintable():
-        raise GuardRequestError("scope", text, f"{_HOW}, in at most {SCOPE_CHARACTERS} printable characters")
-    return text
 
 
 def of_customer(scope: ColumnElement[Any], customer_id: str) -> ColumnElement[bool]:
