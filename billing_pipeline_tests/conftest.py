@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from billing_pipeline.cli import main
 from billing_pipeline.contract.instants import instant_us
@@ -40,6 +43,7 @@ from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.schemas.tables import TABLES
 from billing_pipeline.settings import PROJECT_ROOT, Settings
 
+POSTGRES_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 FAR_FUTURE_US = 2_208_988_800_000_000  # 2040
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where the system offers it; pytest makes a folder of its own there
@@ -285,3 +289,24 @@ def rows() -> Callable[..., list[tuple[Any, ...]]]:
             return session.rows(query)
 
     return run
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty control database, on either engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60"
+        return
+    admin = create_engine(POSTGRES_URL, connect_args={"connect_timeout": 2})
+    schema = f"control_{uuid.uuid4().hex}"
+    try:
+        with admin.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+    except OperationalError as error:
+        pytest.skip(f"no PostgreSQL at 127.0.0.1:5432: {error.orig}")
+    try:
+        yield f"{POSTGRES_URL}?options=-csearch_path%3D{schema}"
+    finally:
+        with admin.begin() as connection:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+        admin.dispose()

@@ -103,7 +103,9 @@ def open_store(url: str, clock: Clock | None) -> Store:
         return (
             SqliteStore(Path(parts.database)) if clock is None else SqliteStore(Path(parts.database), clock)
         )
-    raise NotImplementedError(url)
+    from billing_pipeline.guardrails.store.postgres_store import PostgresStore
+
+    return PostgresStore(url, clock)
 
 
 def made_reserve(key: str, amount: int = 75, **fields: object) -> Reserve:
