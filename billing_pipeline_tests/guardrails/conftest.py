@@ -6,9 +6,6 @@ import pytest
 from sqlalchemy import Engine
 
 from billing_pipeline.control.database import open_control
-from billing_pipeline_tests.control.conftest import control_url
-
-__all__ = ["control_url"]
 
 
 @pytest.fixture
