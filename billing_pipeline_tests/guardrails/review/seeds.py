@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, insert
 
 from billing_pipeline.control import guard_tables as tables
 from billing_pipeline.control.database import writing
+from billing_pipeline.guardrails.scope import customer_of
 
 USD = 10**9
 MINUTE = 60_000_000
@@ -191,6 +192,7 @@ def _limits_and_stops(connection: Connection) -> None:
         [
             {
                 "scope": scope,
+                "customer_id": customer_of(scope),
                 "currency": "usd",
                 "time_window": window,
                 "severity": severity,
@@ -200,17 +202,27 @@ def _limits_and_stops(connection: Connection) -> None:
             for scope, window, severity, amount, inherits in limits
         ],
     )
-    said = {"who": "ops@example.com", "why": "too fast", "resumes_at": None}
+    said = {"who": "ops@example.com", "why": "too fast", "resumes_at": None, "changed_at": OPENED}
     connection.execute(
         insert(tables.GUARD_STOPS),
         [
-            {"scope": "project:acme/search", "kind": "pause", "active": True, "changed_at": OPENED, **said},
-            {"scope": "customer:beta", "kind": "kill", "active": False, "changed_at": OPENED, **said},
+            {"scope": scope, "customer_id": customer_of(scope), "kind": kind, "active": active, **said}
+            for scope, kind, active in (
+                ("project:acme/search", "pause", True),
+                ("customer:beta", "kill", False),
+            )
         ],
     )
     connection.execute(
         insert(tables.GUARD_STOP_CHANGES),
-        {"scope": "project:acme/search", "kind": "pause", "active": True, "recorded_at": OPENED, **said},
+        {
+            "scope": "project:acme/search",
+            "kind": "pause",
+            "active": True,
+            "who": "ops@example.com",
+            "why": "too fast",
+            "recorded_at": OPENED,
+        },
     )
 
 
