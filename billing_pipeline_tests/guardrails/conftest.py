@@ -1,7 +1,9 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import Engine
 
+from billing_pipeline.control.database import open_control
 from billing_pipeline_tests.guardrails.made_ledger import MadeLedger
 
 
@@ -25,3 +27,11 @@ def open_ledger(migrated_url: str) -> Iterator[Callable[[], MadeLedger]]:
     yield make
     for each in opened:
         each.close()
+
+
+@pytest.fixture
+def control(migrated_url: str) -> Iterator[Engine]:
+    """A control database at head without a row, on either engine."""
+    engine = open_control(migrated_url)
+    yield engine
+    engine.dispose()
