@@ -1,5 +1,6 @@
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ from sqlalchemy.exc import OperationalError
 POSTGRES_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60"
+@contextmanager
+def new_control_url(kind: str, folder: Path) -> Iterator[str]:
+    """An empty control database of a kind; on PostgreSQL in a schema of its own, dropped afterwards."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'control.sqlite'}?timeout=60"
         return
     admin = create_engine(POSTGRES_URL, connect_args={"connect_timeout": 2})
     schema = f"control_{uuid.uuid4().hex}"
@@ -27,3 +29,9 @@ def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]
         with admin.begin() as connection:
             connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
         admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with new_control_url(request.param, tmp_path) as url:
+        yield url
