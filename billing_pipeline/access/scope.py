@@ -10,6 +10,8 @@ class Right(StrEnum):
     """What the holder of a key may ask for."""
 
     EVENTS_WRITE = "events:write"
+    GUARD_USE = "guard:use"
+    GUARD_ADMIN = "guard:admin"
 
 
 @dataclass(frozen=True, slots=True)
