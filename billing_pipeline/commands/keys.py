@@ -17,7 +17,7 @@ _HOUR_US = 3_600_000_000
 
 @click.group()
 def keys() -> None:
-    """API keys, one per producer: what it may send through the gateway."""
+    """API keys, one per producer: what it may do through the gateway."""
 
 
 @keys.command("create")
@@ -26,20 +26,18 @@ def keys() -> None:
     "--customer", "customers", multiple=True, metavar="ID", help="Only for this customer; repeatable."
 )
 @click.option(
+    "--right",
+    "rights",
+    multiple=True,
+    type=click.Choice([right.value for right in Right]),
+    help="What it may do; repeatable; default: events:write.",
+)
+@click.option(
     "--source",
     "sources",
     multiple=True,
     metavar="PATTERN",
     help="Only from this source, or from all that begin so: eu/*; repeatable.",
-)
-@click.option(
-    "--right",
-    "rights",
-    multiple=True,
-    type=click.Choice([right.value for right in Right]),
-    default=[Right.EVENTS_WRITE.value],
-    show_default=True,
-    help="What it may ask for; repeatable.",
 )
 @click.option("--events-per-second", type=click.IntRange(min=1), help="Rate limit; default: none.")
 @click.option(
@@ -49,8 +47,8 @@ def create_key(
     *,
     name: str,
     customers: tuple[str, ...],
-    sources: tuple[str, ...],
     rights: tuple[str, ...],
+    sources: tuple[str, ...],
     events_per_second: int | None,
     expires: str | None,
 ) -> None:
@@ -64,7 +62,8 @@ def create_key(
         raise ApiKeyError(f"--name must have 1 to {ID_CHARACTERS} printable characters")
     if misplaced := next((pattern for pattern in sources if ANY in pattern[:-1]), None):
         raise ApiKeyError(f"--source {misplaced!r}: the * may only stand at the end")
-    scope = Scope(frozenset(map(Right, rights)), frozenset(customers) or None, sources or None)
+    granted = frozenset(map(Right, rights)) or frozenset({Right.EVENTS_WRITE})
+    scope = Scope(granted, frozenset(customers) or None, sources or None)
     text = issue_key(
         _control(),
         name,
