@@ -23,8 +23,6 @@ class Runaway(NamedTuple):
     strength: float
 
 
-
-
 class Played(NamedTuple):
     """What came of one customer.
 
