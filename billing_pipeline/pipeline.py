@@ -143,16 +143,20 @@ class Pipeline:
     def serve(self) -> int:
         """Serve the gateway until it is stopped; returns the process's exit status."""
         from billing_pipeline.control.api_keys import api_keys
+        from billing_pipeline.gateway.desk import Desk
         from billing_pipeline.gateway.gateway import Gateway
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
+        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
 
         def stop(error: QueueFailedError) -> None:
             gateway.fail(error)
 
         queue = self.queue(on_failure=stop)
-        gateway = Gateway(queue, self.settings.gateway, RequestLog())
-        return serve(gateway, lambda: api_keys(self.control), queue.close)
+        with self.guard_ledger(OperatorTerms(), OperatorPrices()) as ledger:
+            desk = Desk(self.control, ledger)
+            gateway = Gateway(queue, self.settings.gateway, RequestLog(), desk=desk)
+            return serve(gateway, lambda: api_keys(self.control), queue.close)
 
     @cached_property
     def guard_policies(self) -> "Policies":
