@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from billing_pipeline.commands.guard import guard
 from billing_pipeline.commands.keys import keys
+from billing_pipeline.commands.review import review
 from billing_pipeline.commands.serve import serve
 from billing_pipeline.errors import BillingError
 
@@ -367,7 +369,9 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
     run_rerate(_pipeline(), customer, period, rules=rules, who=who, why=why)
 
 
+billing.add_command(guard)
 billing.add_command(keys)
+billing.add_command(review)
 billing.add_command(serve)
 
 

@@ -12,6 +12,7 @@ from billing_pipeline.errors import SettingsError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("duckdb", "spark")
 QUEUE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_WEBHOOK_URL = re.compile(r"https?://[^\s/?#]+\S*", re.ASCII)
 _SPARK_MASTER = re.compile(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k8s)://\S+")
 
 
@@ -33,6 +34,15 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True)
+class WebhookSettings:
+    """Where the guard's notices go. The secret is as the setting has it: `guardrails.notices.signature` reads it."""
+
+    url: str = field(repr=False)
+    """It may hold a token."""
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Paths and limits of one company's pipeline. A fresh `home` is a fresh company."""
 
@@ -47,6 +57,8 @@ class Settings:
     gateway: GatewaySettings = GatewaySettings()
     queue_url: str | None = field(default=None, repr=False)
     """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
+    webhook: WebhookSettings | None = None
+    """None: notices of the guard are kept, and not sent."""
 
     @property
     def queue_path(self) -> Path:
@@ -120,6 +132,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         spark_master=_spark_master(values),
         gateway=_gateway(values),
         queue_url=_queue_url(values),
+        webhook=_webhook(values),
     )
 
 
@@ -140,6 +153,8 @@ _NAMES = {
     "gateway_drain_seconds": "BILLING_GATEWAY_DRAIN_SECONDS",
     "gateway_clock_seconds": "BILLING_GATEWAY_CLOCK_SECONDS",
     "queue_url": "BILLING_QUEUE_URL",
+    "webhook_url": "BILLING_WEBHOOK_URL",
+    "webhook_secret": "BILLING_WEBHOOK_SECRET",
 }
 
 
@@ -188,3 +203,20 @@ def _queue_url(values: Mapping[str, str]) -> str | None:
             "BILLING_QUEUE_URL: give postgresql://user@host:port/database, or nothing for a file in the home"
         )
     return url
+
+
+def _webhook(values: Mapping[str, str]) -> WebhookSettings | None:
+    url, secret = values.get("webhook_url"), values.get("webhook_secret")
+    if url is None:
+        return None
+    if not _WEBHOOK_URL.fullmatch(url):
+        # What was given is not repeated: it may hold a token.
+        raise SettingsError(
+            "BILLING_WEBHOOK_URL: give https://host/path, or http:// where nobody else listens"
+        )
+    if secret is None:
+        raise SettingsError(
+            "BILLING_WEBHOOK_URL is set and BILLING_WEBHOOK_SECRET is not: notices are not sent unsigned; make one "
+            'with: echo "whsec_$(openssl rand -base64 32)"'
+        )
+    return WebhookSettings(url, secret)

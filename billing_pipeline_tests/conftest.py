@@ -10,19 +10,25 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
+import billing_pipeline.control.guard_tables  # noqa: F401 - it adds its tables to all
 from billing_pipeline.cli import main
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse_value
 from billing_pipeline.contract.registry import RegistryChange, control_record
+from billing_pipeline.control.database import open_control
+from billing_pipeline.control.tables import METADATA
 from billing_pipeline.errors import SettingsError
 from billing_pipeline.ingest.landing import STRETCH_RECORDS, Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -40,6 +46,7 @@ from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.schemas.tables import TABLES
 from billing_pipeline.settings import PROJECT_ROOT, Settings
 
+POSTGRES_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 FAR_FUTURE_US = 2_208_988_800_000_000  # 2040
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where the system offers it; pytest makes a folder of its own there
@@ -285,3 +292,64 @@ def rows() -> Callable[..., list[tuple[Any, ...]]]:
             return session.rows(query)
 
     return run
+
+
+@contextmanager
+def new_schema() -> Iterator[str]:
+    """The URL of a schema of its own on PostgreSQL; skips where there is none."""
+    admin = create_engine(POSTGRES_URL, connect_args={"connect_timeout": 2})
+    schema = f"control_{uuid.uuid4().hex}"
+    try:
+        with admin.begin() as connection:
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+    except OperationalError as error:
+        pytest.skip(f"no PostgreSQL at 127.0.0.1:5432: {error.orig}")
+    try:
+        yield f"{POSTGRES_URL}?options=-csearch_path%3D{schema}"
+    finally:
+        with admin.begin() as connection:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+        admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without a table, on either engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60"
+        return
+    with new_schema() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a control database at head, for copies."""
+    path = tmp_path_factory.mktemp("migrated") / "control.sqlite"
+    open_control(f"sqlite:///{path}").dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres() -> Iterator[str]:
+    """A control database at head on PostgreSQL, which tests share one after the other."""
+    with new_schema() as url:
+        open_control(url).dispose()
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a control database at head without a row, on either engine; quicker than migrating one."""
+    if request.param == "sqlite":
+        path = tmp_path / "control.sqlite"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        return f"sqlite:///{path}?timeout=60"
+    url: str = request.getfixturevalue("migrated_postgres")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        # Facts refuse to be emptied, but for who acts as a replica does.
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)}"))
+    engine.dispose()
+    return url

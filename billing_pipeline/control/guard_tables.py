@@ -192,11 +192,13 @@ GUARD_LIMITS = Table(
     "guard_limits",
     METADATA,
     Column("scope", String(540), primary_key=True),
+    Column("customer_id", String(256), nullable=False),
     Column("currency", String(3), primary_key=True),
     Column("time_window", String(8), primary_key=True),
     Column("severity", String(4), primary_key=True),
     Column("amount", BigInteger),
     Column("inherits", Boolean, nullable=False),
+    Index("guard_limits_by_customer", "customer_id"),
 )
 
 GUARD_LIMIT_CHANGES = Table(
@@ -218,12 +220,14 @@ GUARD_STOPS = Table(
     "guard_stops",
     METADATA,
     Column("scope", String(540), primary_key=True),
+    Column("customer_id", String(256), nullable=False),
     Column("kind", String(5), primary_key=True),
     Column("active", Boolean, nullable=False),
     Column("resumes_at", BigInteger),
     Column("who", String(256), nullable=False),
     Column("why", Text, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    Index("guard_stops_by_customer", "customer_id"),
 )
 
 GUARD_STOP_CHANGES = Table(

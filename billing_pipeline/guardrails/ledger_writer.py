@@ -15,6 +15,7 @@ from billing_pipeline.guardrails.checking import check
 from billing_pipeline.guardrails.commands import Command, Done, ExpireDue
 from billing_pipeline.guardrails.ledger.book import Book
 from billing_pipeline.guardrails.ledger.deciding import decide
+from billing_pipeline.guardrails.ledger.wanted import wanted
 from billing_pipeline.guardrails.ports import Pricer, TermsBook
 from billing_pipeline.guardrails.requests import Request
 from billing_pipeline.guardrails.store.port import Store
@@ -119,6 +120,9 @@ class LedgerWriter:
         try:
             at_us = self._store.begin([request for request, _ in group], book)
             at_us = self._last_us = max(at_us, self._last_us)
+            if self._store.prefetches:
+                requests = [request for request, _ in group]
+                self._store.fetch(book, *wanted(book, requests, at_us, self._terms_book))
             answers = [self._decide(request, at_us) for request, _ in group]
             if book.changes:
                 self._store.commit(book.changes)

@@ -1,6 +1,7 @@
 """The guard's books: sound as the ledger leaves them, and each damage is found and named, on both databases."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 from sqlalchemy import Engine, text
@@ -8,7 +9,7 @@ from sqlalchemy import Engine, text
 from billing_pipeline.audit.guard_invariants import LAWS, guard_checks, guard_faults, leaked_holds
 from billing_pipeline.control.database import open_control, writing
 from billing_pipeline_tests.audit.guard_books import Books, drop_protection, lived_through, write_books
-from billing_pipeline_tests.control.conftest import new_control_url
+from billing_pipeline_tests.conftest import new_schema
 from billing_pipeline_tests.guardrails.made_ledger import START_US
 
 OPEN = "(SELECT hold_id FROM guard_holds WHERE idempotency_key = 'open')"
@@ -242,7 +243,11 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Books:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def unprotected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A control database that lets itself be damaged."""
-    with new_control_url(request.param, tmp_path_factory.mktemp("control")) as url:
+    folder = tmp_path_factory.mktemp("control")
+    database = (
+        nullcontext(f"sqlite:///{folder / 'control.sqlite'}") if request.param == "sqlite" else new_schema()
+    )
+    with database as url:
         engine = open_control(url)
         drop_protection(engine)
         yield engine

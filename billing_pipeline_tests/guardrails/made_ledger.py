@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine, Select, make_url, select
 
+from billing_pipeline.control import guard_tables
 from billing_pipeline.control.database import open_control
 from billing_pipeline.errors import UnpricedUsageError
+from billing_pipeline.guardrails.answers import Answer, Denied, Granted
 from billing_pipeline.guardrails.ledger_writer import LedgerWriter
 from billing_pipeline.guardrails.nano import nano_nearest, nano_up
-from billing_pipeline.guardrails.requests import Reserve
+from billing_pipeline.guardrails.requests import Request, Reserve
 from billing_pipeline.guardrails.store.port import Store
 from billing_pipeline.guardrails.store.sqlite_store import SqliteStore
 from billing_pipeline.guardrails.terms import NoTerms, Terms
 from billing_pipeline.guardrails.usage import Usage
 
 START_US = 1_796_083_200_000_000  # 2026-12-01T00:00:00Z
+WAIT_SECONDS = 60
 MONTH_US = 31 * 86_400_000_000
 
 
@@ -89,6 +93,54 @@ class MadeLedger:
         # No sweep of its own: tests say when time has passed.
         self.writer = LedgerWriter(self.store, self.terms, PriceByUnit(), sweep_seconds=3600)
 
+    def ask(self, request: Request) -> Answer:
+        """What the ledger answers."""
+        answer: Answer = self.writer.submit(request).result(WAIT_SECONDS)
+        return answer
+
+    def do(self, request: Any) -> Any:
+        """What the ledger answers, whatever kind of answer that is."""
+        return self.writer.submit(request).result(WAIT_SECONDS)
+
+    def reserve(self, key: str, amount: int | None = 75, **fields: object) -> Granted:
+        """A hold that must be granted."""
+        answer = self.ask(made_reserve(key, amount, **fields))
+        assert isinstance(answer, Granted), answer
+        return answer
+
+    def denied(self, key: str, amount: int | None = 75, **fields: object) -> Denied:
+        """A reserve that must be denied."""
+        answer = self.ask(made_reserve(key, amount, **fields))
+        assert isinstance(answer, Denied), answer
+        return answer
+
+    def rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+        """Rows of the guard's tables."""
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def account(self, customer_id: str, currency: str = "usd") -> dict[str, int]:
+        """The balances of an account, without what has expired where nothing has."""
+        account = guard_tables.GUARD_ACCOUNTS
+        (row,) = self.rows(
+            select(account).where(account.c.customer_id == customer_id, account.c.currency == currency)
+        )
+        names = [
+            "issued",
+            "available",
+            "held",
+            "spent",
+            "overdraft",
+            *(["expired"] if row["expired"] else []),
+        ]
+        assert sum(row[name] for name in names) == 0
+        return {name: row[name] for name in names}
+
+    def reviews(self) -> list[dict[str, Any]]:
+        """All review items, the oldest first."""
+        reviews = guard_tables.GUARD_REVIEWS
+        return self.rows(select(reviews).order_by(reviews.c.opened_at, reviews.c.review_id))
+
     def close(self) -> None:
         """End it."""
         self.writer.close()
@@ -103,10 +155,12 @@ def open_store(url: str, clock: Clock | None) -> Store:
         return (
             SqliteStore(Path(parts.database)) if clock is None else SqliteStore(Path(parts.database), clock)
         )
-    raise NotImplementedError(url)
+    from billing_pipeline.guardrails.store.postgres_store import PostgresStore
+
+    return PostgresStore(url, clock)
 
 
-def made_reserve(key: str, amount: int = 75, **fields: object) -> Reserve:
+def made_reserve(key: str, amount: int | None = 75, **fields: object) -> Reserve:
     """A reserve of acme's project p, unless told otherwise."""
     default: dict[str, object] = {
         "customer_id": "acme",

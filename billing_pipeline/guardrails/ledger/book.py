@@ -105,6 +105,7 @@ class Changes:
     stops: dict[StopKey, StopRow] = field(default_factory=dict)
     stop_changes: list[tuple[Any, ...]] = field(default_factory=list)
     true_ups: list[tuple[Any, ...]] = field(default_factory=list)
+    watched: list[tuple[Any, ...]] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
     accounts: list[Account] = field(default_factory=list)
     grants: list[Grant] = field(default_factory=list)

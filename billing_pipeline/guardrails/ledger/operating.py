@@ -122,7 +122,7 @@ def _true_up(book: Book, command: TrueUp, at_us: int) -> Done:
 def _count_unguarded(book: Book, command: CountUnguarded, at_us: int, terms_book: TermsBook) -> Done:
     """Usage that never asked moves counters and sessions, and may cross soft limits; once per stretch of the log."""
     known = book.position(UNGUARDED)
-    if known is not None and command.first_offset < known:
+    if known is not None and command.first_offset != known:
         return Done(changed=0)
     for (
         customer_id,
@@ -156,5 +156,6 @@ def _count_unguarded(book: Book, command: CountUnguarded, at_us: int, terms_book
             limits = limits_of(book, customer_id, project_id, terms)
             if limits.soft:
                 tell_crossings(book, limits, windows, customer_id, at_us)
+    book.changes.watched += [(*row, at_us) for row in command.watched]
     book.positions[UNGUARDED] = book.changes.positions[UNGUARDED] = command.cursor
     return Done(changed=len(command.entries))

@@ -6,6 +6,8 @@ They mirror `control/guard_tables.py`. Amounts are nano-units, instants UTC µs.
 
 from dataclasses import dataclass
 
+from billing_pipeline.guardrails.scope import customer_of
+
 WindowKey = tuple[str, str, str, int]
 """Scope, currency, window, start."""
 
@@ -189,6 +191,11 @@ class LimitRow:
     amount: int | None
     inherits: bool
 
+    @property
+    def customer_id(self) -> str:
+        """The customer that the scope belongs to."""
+        return customer_of(self.scope)
+
 
 @dataclass(slots=True, eq=False)
 class StopRow:
@@ -201,6 +208,11 @@ class StopRow:
     who: str
     why: str
     changed_at: int
+
+    @property
+    def customer_id(self) -> str:
+        """The customer that the scope belongs to."""
+        return customer_of(self.scope)
 
 
 @dataclass(slots=True, eq=False)

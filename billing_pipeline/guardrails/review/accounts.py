@@ -3,9 +3,9 @@
 import msgspec
 from sqlalchemy import Engine, func, select
 
-from billing_pipeline.control.guard_tables import GUARD_ACCOUNTS, GUARD_CUSTOMERS, GUARD_GRANTS
+from billing_pipeline.control.guard_tables import GUARD_ACCOUNTS, GUARD_GRANTS
+from billing_pipeline.guardrails.review.customers import Customers
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows
-from billing_pipeline.guardrails.review.scope_text import Customers
 from billing_pipeline.guardrails.review.shown import Instant, Nano
 
 _PREFIX_CHARACTERS = 256
@@ -56,8 +56,8 @@ def balances(
     Raises:
         GuardRequestError: `rows` is not possible.
     """
-    ids = GUARD_CUSTOMERS.c.customer_id
-    wanted = select(ids).order_by(ids)
+    ids = GUARD_ACCOUNTS.c.customer_id
+    wanted = select(ids).distinct().order_by(ids)
     if prefix:
         wanted = wanted.where(func.substr(ids, 1, len(prefix)) == prefix[:_PREFIX_CHARACTERS])
     if customers is not None:
@@ -95,8 +95,8 @@ def balances_of(control: Engine, customer_id: str) -> tuple[Balance, ...]:
 
 
 def is_known(control: Engine, customer_id: str) -> bool:
-    """Whether the guard ever had to do with the customer."""
-    query = select(GUARD_CUSTOMERS.c.customer_id).where(GUARD_CUSTOMERS.c.customer_id == customer_id)
+    """Whether the guard ever moved anything of the customer's."""
+    query = select(GUARD_ACCOUNTS.c.customer_id).where(GUARD_ACCOUNTS.c.customer_id == customer_id)
     with control.connect() as connection:
         return connection.execute(query).first() is not None
 

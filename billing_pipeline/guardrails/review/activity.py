@@ -9,8 +9,8 @@ from billing_pipeline.control.guard_tables import (
     GUARD_HOLDS,
     GUARD_SESSIONS,
 )
+from billing_pipeline.guardrails.review.customers import Customers, of_any
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows, number_of
-from billing_pipeline.guardrails.review.scope_text import Customers, of_any
 from billing_pipeline.guardrails.review.shown import Instant, Nano
 from billing_pipeline.guardrails.review.spend import Action, SessionSpend, action_of, session_of
 

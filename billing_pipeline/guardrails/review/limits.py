@@ -12,8 +12,8 @@ from billing_pipeline.control.guard_tables import (
     GUARD_WINDOWS,
 )
 from billing_pipeline.guardrails.ports import TermsBook
+from billing_pipeline.guardrails.review.customers import Customers, among, of_any
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows
-from billing_pipeline.guardrails.review.scope_text import Customers, of_any, of_customer
 from billing_pipeline.guardrails.review.shown import Instant, Nano
 from billing_pipeline.guardrails.scope import customer_scope, kind_of, project_scope
 from billing_pipeline.guardrails.terms import Terms
@@ -79,7 +79,7 @@ def set_limits(control: Engine, *, customers: Customers = None, rows: int = ROWS
     table = GUARD_LIMITS.c
     query = (
         select(GUARD_LIMITS)
-        .where(~table.inherits, of_any(table.scope, customers))
+        .where(~table.inherits, among(table.customer_id, customers))
         .order_by(table.scope, table.currency, table.time_window, table.severity)
         .limit(checked_rows(rows))
     )
@@ -129,7 +129,7 @@ def limits_in_force(
     """
     with control.connect() as connection:
         table = GUARD_LIMITS.c
-        query = select(GUARD_LIMITS).where(of_customer(table.scope, customer_id), ~table.inherits)
+        query = select(GUARD_LIMITS).where(table.customer_id == customer_id, ~table.inherits)
         known = {_key(row): _set_limit(row) for row in connection.execute(query).mappings()}
         found: dict[_Key, tuple[int | None, bool]] = {key: (each.amount, True) for key, each in known.items()}
         period = _period(connection, customer_id, now_us)

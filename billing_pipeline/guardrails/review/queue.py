@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, func, literal, se
 
 from billing_pipeline.control.guard_tables import GUARD_REVIEW_DECISIONS, GUARD_REVIEWS
 from billing_pipeline.errors import ReviewNotFoundError
+from billing_pipeline.guardrails.review.customers import Customers
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows, number_of
-from billing_pipeline.guardrails.review.scope_text import Customers
 from billing_pipeline.guardrails.review.shown import Instant, Nano
 
 ReviewState = Literal["open", "decided", "all"]
@@ -158,3 +158,8 @@ def _evidence(text: str) -> Evidence:
     except msgspec.DecodeError:
         return {"text": text}
     return found if isinstance(found, dict) else {"value": found}
+
+
+def can_raise_limit(item: Review) -> bool:
+    """Whether there is a limit that `raise_limit` could set; the ledger says the last word."""
+    return item.kind in {"soft_limit", "velocity"} or item.evidence.get("rule") == "session_spend"

@@ -4,8 +4,8 @@ import msgspec
 from sqlalchemy import Engine, select
 
 from billing_pipeline.control.guard_tables import GUARD_STOP_CHANGES, GUARD_STOPS
+from billing_pipeline.guardrails.review.customers import Customers, among, of_any
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows
-from billing_pipeline.guardrails.review.scope_text import Customers, of_any
 from billing_pipeline.guardrails.review.shown import Instant
 
 
@@ -40,7 +40,7 @@ def stops_in_force(control: Engine, *, customers: Customers = None, rows: int = 
     table = GUARD_STOPS.c
     query = (
         select(GUARD_STOPS)
-        .where(table.active, of_any(table.scope, customers))
+        .where(table.active, among(table.customer_id, customers))
         .order_by(table.changed_at.desc(), table.scope, table.kind)
         .limit(checked_rows(rows))
     )

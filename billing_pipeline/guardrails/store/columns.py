@@ -87,12 +87,12 @@ LATE_SETTLEMENTS = Kept(
 )
 LIMITS = Kept(
     "guard_limits",
-    ("scope", "currency", "time_window", "severity", "amount", "inherits"),
+    ("scope", "currency", "time_window", "severity", "amount", "inherits", "customer_id"),
     ("scope", "currency", "time_window", "severity"),
 )
 STOPS = Kept(
     "guard_stops",
-    ("scope", "kind", "active", "resumes_at", "who", "why", "changed_at"),
+    ("scope", "kind", "active", "resumes_at", "who", "why", "changed_at", "customer_id"),
     ("scope", "kind"),
 )
 REVIEWS = Kept(
@@ -123,6 +123,11 @@ STOP_CHANGES = Kept(
     "guard_stop_changes", ("scope", "kind", "active", "resumes_at", "who", "why", "recorded_at")
 )
 TRUE_UPS = Kept("guard_true_ups", ("customer_id", "currency", "reference", "amount", "recorded_at"))
+WATCHED = Kept(
+    "guard_watched_events",
+    ("event_key", "customer_id", "counted", "entries", "recorded_at"),
+    ("event_key",),
+)
 POSITIONS = Kept("guard_positions", ("name", "position"), ("name",))
 CUSTOMERS = Kept("guard_customers", ("customer_id",))
 
@@ -171,6 +176,7 @@ def written(changes: Changes) -> list[tuple[Kept, list[Values]]]:
         (NOTICES, [(kind, payload, at_us, 0, at_us) for kind, payload, at_us in changes.notices]),
         (OUTBOX, changes.outbox),
         (TRUE_UPS, changes.true_ups),
+        (WATCHED, changes.watched),
         (POSITIONS, list(changes.positions.items())),
     ]
 
@@ -220,13 +226,14 @@ def late_settlement_of(row: Values) -> LateSettlement:
 
 def limit_of(row: Values) -> LimitRow:
     """From the values of `LIMITS`."""
-    scope, currency, time_window, severity, amount, inherits = row
+    scope, currency, time_window, severity, amount, inherits, _ = row
     return LimitRow(scope, currency, time_window, severity, amount, bool(inherits))
 
 
 def stop_of(row: Values) -> StopRow:
     """From the values of `STOPS`."""
-    return StopRow(row[0], row[1], bool(row[2]), *row[3:])
+    scope, kind, active, resumes_at, who, why, changed_at, _ = row
+    return StopRow(scope, kind, bool(active), resumes_at, who, why, changed_at)
 
 
 def review_of(row: Values) -> ReviewRow:

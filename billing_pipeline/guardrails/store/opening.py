@@ -21,4 +21,11 @@ def open_store(control_url: str) -> Store:
     url = make_url(control_url)
     if url.get_backend_name() == "sqlite":
         return SqliteStore(Path(url.database or ""))
-    raise SettingsError("PostgreSQL: not yet")
+    try:
+        from billing_pipeline.guardrails.store.postgres_store import PostgresStore
+    except ImportError as error:
+        raise SettingsError(
+            f"the control database is PostgreSQL, but its driver cannot be loaded ({error}): "
+            "pip install 'billing-pipeline[postgres]'"
+        ) from error
+    return PostgresStore(control_url)

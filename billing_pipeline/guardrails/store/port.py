@@ -5,6 +5,7 @@ from typing import Protocol
 
 from billing_pipeline.guardrails.commands import Command
 from billing_pipeline.guardrails.ledger.book import Book, Changes, Rows
+from billing_pipeline.guardrails.ledger.rows import WindowKey
 from billing_pipeline.guardrails.requests import Request
 
 
@@ -14,6 +15,13 @@ class Store(Rows, Protocol):
     @property
     def location(self) -> str:
         """Where it is, for people; without password."""
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether a look-up is dear, so that those of a whole group are worth finding out beforehand."""
+
+    def fetch(self, book: Book, windows: Sequence[WindowKey], sessions: Sequence[str]) -> None:
+        """Put windows and sessions into the book, also that there are none. Only an economy: others are looked up."""
 
     def begin(self, group: Sequence[Request | Command], book: Book) -> int:
         """Open a transaction that nobody else can move the group's rows beside; returns the database's clock, UTC µs.
@@ -28,8 +36,7 @@ class Store(Rows, Protocol):
         """Write the changes and make them durable.
 
         Raises:
-            GuardUnavailableError: they could not be written; nothing of them is there.
-            GuardUnconfirmedError: whether they are there is not known.
+            GuardUnavailableError: whether they are there is not known; a repeat with the same key finds out.
         """
 
     def roll_back(self) -> None:

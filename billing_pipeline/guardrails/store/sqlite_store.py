@@ -37,7 +37,6 @@ T = TypeVar("T")
 BUSY_SECONDS = 20.0
 """How long a group waits for the writers of other processes."""
 STATEMENTS_KEPT = 256
-_LAST_CHARACTER = "\U0010ffff"
 
 
 class SqliteStore:
@@ -67,6 +66,14 @@ class SqliteStore:
             book.forget()
             self._version = version
         return self._clock_us()
+
+    @property
+    def prefetches(self) -> bool:
+        """A look-up costs microseconds here."""
+        return False
+
+    def fetch(self, book: Book, windows: Sequence[WindowKey], sessions: Sequence[str]) -> None:
+        """See `Store.fetch`; never asked for."""
 
     def commit(self, changes: Changes) -> None:
         """See `Store.commit`."""
@@ -126,13 +133,13 @@ class SqliteStore:
 
     def limits(self, customer_id: str) -> list[LimitRow]:
         """See `Rows`."""
-        where, values = _of_customer(customer_id)
-        return [columns.limit_of(row) for row in self._all(columns.LIMITS, where, values)]
+        rows = self._all(columns.LIMITS, "customer_id = ?", (customer_id,))
+        return [columns.limit_of(row) for row in rows]
 
     def stops(self, customer_id: str) -> list[StopRow]:
         """See `Rows`."""
-        where, values = _of_customer(customer_id)
-        return [columns.stop_of(row) for row in self._all(columns.STOPS, f"active AND ({where})", values)]
+        rows = self._all(columns.STOPS, "customer_id = ? AND active", (customer_id,))
+        return [columns.stop_of(row) for row in rows]
 
     def hold(self, hold_id: str) -> HoldRow | None:
         """See `Rows`."""
@@ -218,19 +225,6 @@ class SqliteStore:
             f"the guard's ledger {self._path} cannot be read or written ({error}); nothing was moved. "
             "See to the disk or to the process that locks the file, and ask again with the same key"
         )
-
-
-def _of_customer(customer_id: str) -> tuple[str, Values]:
-    """Scopes of a customer, as ranges of the primary key."""
-    where = "scope = ? OR (scope >= ? AND scope < ?) OR (scope >= ? AND scope < ?)"
-    project, session = f"project:{customer_id}/", f"session:{customer_id}/"
-    return where, (
-        f"customer:{customer_id}",
-        project,
-        project + _LAST_CHARACTER,
-        session,
-        session + _LAST_CHARACTER,
-    )
 
 
 def _insert(kept: Kept) -> str:

@@ -1,20 +1,12 @@
-"""A control database, on both kinds, in which the guard has left something to see."""
-
-from collections.abc import Iterator
+"""A control database in which the guard has left something to see."""
 
 import pytest
 from sqlalchemy import Engine
 
-from billing_pipeline.control.database import open_control
-from billing_pipeline_tests.control.conftest import control_url
 from billing_pipeline_tests.guardrails.review.seeds import seed
-
-__all__ = ["control_url"]
 
 
 @pytest.fixture
-def control(control_url: str) -> Iterator[Engine]:
-    engine = open_control(control_url)
-    seed(engine)
-    yield engine
-    engine.dispose()
+def control(control: Engine) -> Engine:
+    seed(control)
+    return control

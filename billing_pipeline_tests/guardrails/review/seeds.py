@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, insert
 
 from billing_pipeline.control import guard_tables as tables
 from billing_pipeline.control.database import writing
+from billing_pipeline.guardrails.scope import customer_of
 
 USD = 10**9
 MINUTE = 60_000_000
@@ -51,7 +52,7 @@ def review_row(review_id: str, **fields: object) -> dict[str, object]:
         "scope": "project:acme/search",
         "customer_id": "acme",
         "currency": "usd",
-        "evidence": json.dumps({"spend_per_minute": str(9 * USD), "baseline": str(USD)}),
+        "evidence": json.dumps({"rule": "velocity", "used": str(9 * USD), "why": "fast"}),
         "opened_at": OPENED,
         "resumes_at": None,
         "decided_at": None,
@@ -70,11 +71,13 @@ def hold_row(number: int, **fields: object) -> dict[str, object]:
         "request_hash": "0" * 32,
         "amount": 2 * USD,
         "steps": 1,
+        "needs_credit": False,
         "usage": json.dumps([{"unit": "token", "quantity": "2000", "dimensions": {"model": "m-1"}}]),
         "details": json.dumps({"step": "completion", "call": f"call-{number}", "user_id": "u-1"}),
         "period_starts_at": PERIOD,
         "granted_at": NOON - 5 * MINUTE,
         "expires_at": NOON + 5 * MINUTE,
+        "granted_until": NOON + 5 * MINUTE,
         "state": "settled",
         "booked": USD,
         "overdraft": 0,
@@ -189,6 +192,7 @@ def _limits_and_stops(connection: Connection) -> None:
         [
             {
                 "scope": scope,
+                "customer_id": customer_of(scope),
                 "currency": "usd",
                 "time_window": window,
                 "severity": severity,
@@ -198,17 +202,27 @@ def _limits_and_stops(connection: Connection) -> None:
             for scope, window, severity, amount, inherits in limits
         ],
     )
-    said = {"who": "ops@example.com", "why": "too fast", "resumes_at": None}
+    said = {"who": "ops@example.com", "why": "too fast", "resumes_at": None, "changed_at": OPENED}
     connection.execute(
         insert(tables.GUARD_STOPS),
         [
-            {"scope": "project:acme/search", "kind": "pause", "active": True, "changed_at": OPENED, **said},
-            {"scope": "customer:beta", "kind": "kill", "active": False, "changed_at": OPENED, **said},
+            {"scope": scope, "customer_id": customer_of(scope), "kind": kind, "active": active, **said}
+            for scope, kind, active in (
+                ("project:acme/search", "pause", True),
+                ("customer:beta", "kill", False),
+            )
         ],
     )
     connection.execute(
         insert(tables.GUARD_STOP_CHANGES),
-        {"scope": "project:acme/search", "kind": "pause", "active": True, "recorded_at": OPENED, **said},
+        {
+            "scope": "project:acme/search",
+            "kind": "pause",
+            "active": True,
+            "who": "ops@example.com",
+            "why": "too fast",
+            "recorded_at": OPENED,
+        },
     )
 
 

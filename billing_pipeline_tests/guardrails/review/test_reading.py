@@ -10,7 +10,6 @@ from billing_pipeline.guardrails.review.accounts import balances, balances_of
 from billing_pipeline.guardrails.review.activity import alerts, denials, open_holds, sessions_of
 from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of, set_limits
 from billing_pipeline.guardrails.review.queue import open_count, review, reviews
-from billing_pipeline.guardrails.review.scope_text import checked_scope
 from billing_pipeline.guardrails.review.shown import document
 from billing_pipeline.guardrails.review.spend import surroundings
 from billing_pipeline.guardrails.review.stops import stop_changes, stops_in_force
@@ -157,14 +156,6 @@ def test_a_page_of_no_rows_or_too_many_is_refused(control: Engine, rows: int) ->
 def test_a_page_after_what_was_never_given_out_is_refused(control: Engine, after: str) -> None:
     with pytest.raises(GuardRequestError):
         reviews(control, after=after)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "acme", "customer:", "customer:a/b", "project:acme", "project:acme/", "project:/p", "x:acme"]
-)
-def test_what_is_no_scope_is_refused(text: str) -> None:
-    with pytest.raises(GuardRequestError):
-        checked_scope(text)
 
 
 def test_an_item_whose_evidence_is_no_object_is_shown_all_the_same(control: Engine) -> None:

@@ -167,12 +167,14 @@ def upgrade() -> None:
     op.create_table(
         "guard_limits",
         sa.Column("scope", sa.String(540), primary_key=True),
+        sa.Column("customer_id", sa.String(256), nullable=False),
         sa.Column("currency", sa.String(3), primary_key=True),
         sa.Column("time_window", sa.String(8), primary_key=True),
         sa.Column("severity", sa.String(4), primary_key=True),
         sa.Column("amount", sa.BigInteger),
         sa.Column("inherits", sa.Boolean, nullable=False),
     )
+    op.create_index("guard_limits_by_customer", "guard_limits", ["customer_id"])
     op.create_table(
         "guard_limit_changes",
         sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),
@@ -189,6 +191,7 @@ def upgrade() -> None:
     op.create_table(
         "guard_stops",
         sa.Column("scope", sa.String(540), primary_key=True),
+        sa.Column("customer_id", sa.String(256), nullable=False),
         sa.Column("kind", sa.String(5), primary_key=True),
         sa.Column("active", sa.Boolean, nullable=False),
         sa.Column("resumes_at", sa.BigInteger),
@@ -196,6 +199,7 @@ def upgrade() -> None:
         sa.Column("why", sa.Text, nullable=False),
         sa.Column("changed_at", sa.BigInteger, nullable=False),
     )
+    op.create_index("guard_stops_by_customer", "guard_stops", ["customer_id"])
     op.create_table(
         "guard_stop_changes",
         sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),

@@ -1,0 +1,248 @@
+"""`billing guard status|holds|alerts|denials|notices`: what the guard knows and did."""
+
+import click
+
+from billing_pipeline.commands import guard_shown as shown
+
+_CUSTOMERS = click.option(
+    "--customer", "customers", multiple=True, metavar="ID", help="Only of this one; repeatable."
+)
+_ROWS = click.option("--rows", type=click.IntRange(1, 500), default=50, show_default=True)
+
+
+@click.command()
+@click.argument("customer_id", metavar="CUSTOMER")
+@shown.as_json
+def status(customer_id: str, as_json: bool) -> None:
+    """Show the balance, credit, limits, stops and sessions of CUSTOMER."""
+    from billing_pipeline.control.clock import now_us
+    from billing_pipeline.guardrails.review.accounts import balances_of, credit_of
+    from billing_pipeline.guardrails.review.activity import sessions_of
+    from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of
+    from billing_pipeline.guardrails.review.stops import stops_in_force
+
+    control = shown.pipeline().control
+    shown.warn_unknown(control, f"customer:{customer_id}")
+    found_balances, found_credit = balances_of(control, customer_id), credit_of(control, customer_id)
+    limits = limits_in_force(control, customer_id, projects_of(control, customer_id), None, now_us())
+    stops = stops_in_force(control, customers=(customer_id,)).rows
+    sessions = sessions_of(control, customer_id)
+    if as_json:
+        shown.print_json(
+            {
+                "customer_id": customer_id,
+                "balances": found_balances,
+                "credit": found_credit,
+                "limits": limits,
+                "stops": stops,
+                "sessions": sessions,
+            }
+        )
+        return
+    shown.print_table(
+        f"balances of {customer_id}",
+        ("available", "held", "spent", "overdraft", "granted", "expired"),
+        (
+            tuple(
+                shown.money(amount, each.currency)
+                for amount in (
+                    each.available,
+                    each.held,
+                    each.spent,
+                    each.overdraft,
+                    each.granted,
+                    each.expired,
+                )
+            )
+            for each in found_balances
+        ),
+    )
+    shown.print_table(
+        "credit",
+        ("grant", "amount", "left", "priority", "expires", "voided"),
+        (
+            (
+                each.grant_id,
+                shown.money(each.amount, each.currency),
+                shown.money(each.remaining, each.currency),
+                each.priority,
+                shown.instant(each.expires_at),
+                shown.instant(each.voided_at),
+            )
+            for each in found_credit
+        ),
+    )
+    shown.print_table(
+        "limits",
+        ("scope", "window", "severity", "limit", "used", "left", "resets", "from"),
+        (
+            (
+                each.scope,
+                each.window,
+                each.severity,
+                shown.money(each.amount, each.currency) or "none",
+                shown.money(each.used, each.currency),
+                shown.money(each.left, each.currency),
+                shown.instant(each.resets_at),
+                "set" if each.is_set else "plan",
+            )
+            for each in limits
+        ),
+    )
+    shown.print_table(
+        "stops",
+        ("scope", "kind", "since", "ends", "who", "why"),
+        (
+            (
+                each.scope,
+                each.kind,
+                shown.instant(each.since),
+                shown.instant(each.resumes_at),
+                each.who,
+                each.why,
+            )
+            for each in stops
+        ),
+    )
+    shown.print_table(
+        "sessions",
+        ("session", "project", "spent and held", "steps", "last seen", "breaker"),
+        (
+            (
+                each.scope,
+                each.project_id,
+                shown.money(each.total, each.currency),
+                each.steps,
+                shown.instant(each.last_at),
+                f"{each.breaker} ({each.opened_by})" if each.opened_by else each.breaker,
+            )
+            for each in sessions
+        ),
+    )
+
+
+@click.command()
+@_CUSTOMERS
+@_ROWS
+@shown.as_json
+def holds(customers: tuple[str, ...], rows: int, as_json: bool) -> None:
+    """Show the open holds, those that end soonest first."""
+    from billing_pipeline.control.clock import now_us
+    from billing_pipeline.guardrails.review.activity import open_holds
+
+    found = open_holds(shown.pipeline().control, customers=customers or None, rows=rows)
+    if as_json:
+        shown.print_json(found)
+        return
+    now = now_us()
+    shown.print_table(
+        "open holds",
+        ("hold", "customer", "project", "session", "amount", "age", "ends in", "step"),
+        (
+            (
+                each.action.hold_id,
+                each.customer_id,
+                each.action.project_id,
+                each.action.session_id,
+                shown.money(each.action.amount, each.action.currency),
+                shown.age(now - each.action.granted_at),
+                shown.age(each.action.expires_at - now),
+                each.action.step,
+            )
+            for each in found.rows
+        ),
+    )
+
+
+@click.command()
+@_CUSTOMERS
+@_ROWS
+@shown.as_json
+def alerts(customers: tuple[str, ...], rows: int, as_json: bool) -> None:
+    """Show the soft limits that were crossed, the newest first."""
+    from billing_pipeline.guardrails.review.activity import alerts as find
+
+    found = find(shown.pipeline().control, customers=customers or None, rows=rows)
+    if as_json:
+        shown.print_json(found)
+        return
+    shown.print_table(
+        "soft limits that were crossed",
+        ("at", "scope", "window", "limit", "used"),
+        (
+            (
+                shown.instant(each.at),
+                each.scope,
+                f"{each.window} from {shown.instant(each.starts_at)}",
+                shown.money(each.amount, each.currency),
+                shown.money(each.used, each.currency),
+            )
+            for each in found.rows
+        ),
+    )
+
+
+@click.command()
+@_CUSTOMERS
+@click.option("--after", help="Go on where the page before ended.")
+@_ROWS
+@shown.as_json
+def denials(customers: tuple[str, ...], after: str | None, rows: int, as_json: bool) -> None:
+    """Show what was denied, the newest first."""
+    from billing_pipeline.guardrails.review.activity import denials as find
+
+    found = find(shown.pipeline().control, customers=customers or None, after=after, rows=rows)
+    if as_json:
+        shown.print_json(found)
+        return
+    shown.print_table(
+        "denials",
+        ("at", "rule", "scope", "project", "session", "asked", "why"),
+        (
+            (
+                shown.instant(each.at),
+                each.rule,
+                each.scope,
+                each.project_id,
+                each.session_id,
+                shown.money(each.asked, each.currency),
+                each.reason,
+            )
+            for each in found.rows
+        ),
+    )
+    if found.after:
+        click.echo(f"more: --after {found.after}")
+
+
+@click.command()
+@click.option("--undelivered", is_flag=True, help="Only those that wait or were given up.")
+@click.option("--after", help="Go on where the page before ended.")
+@_ROWS
+@shown.as_json
+def notices(undelivered: bool, after: str | None, rows: int, as_json: bool) -> None:
+    """Show what was or is to be told to the webhook, the newest first."""
+    from billing_pipeline.guardrails.notices.book import notices as find
+
+    found = find(shown.pipeline().control, after=after, rows=rows, undelivered=undelivered)
+    if as_json:
+        shown.print_json(found)
+        return
+    shown.print_table(
+        "notices",
+        ("id", "kind", "written", "state", "attempts", "next", "last failure"),
+        (
+            (
+                each.id,
+                each.kind,
+                shown.instant(each.created_at),
+                each.state,
+                each.attempts,
+                shown.instant(each.next_attempt_at),
+                each.last_failure,
+            )
+            for each in found.rows
+        ),
+    )
+    if found.after:
+        click.echo(f"more: --after {found.after}")

@@ -1,0 +1,1 @@
+"""Notices: what the guard tells a webhook, signed, at least once."""
