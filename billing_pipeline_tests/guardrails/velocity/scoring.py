@@ -75,9 +75,7 @@ class Score:
                 self.seconds.append((found[0] - each.starts_at) / 1_000_000)
 
 
-def play_week(
-    customer: Customer, seed: int, strengths: tuple[float, ...] = STRENGTHS
-) -> tuple[Played, list[Runaway]]:
+def play_week(customer: Customer, seed: int, strengths: tuple[float, ...] = STRENGTHS) -> tuple[Played, list[Runaway]]:
     """Four weeks of history, then a week with runaways at hours at which the customer is busy."""
     random = Random(seed)
     week = range(HISTORY_MINUTES, HISTORY_MINUTES + WEEK_MINUTES)

@@ -23,6 +23,8 @@ class Runaway(NamedTuple):
     strength: float
 
 
+
+
 class Played(NamedTuple):
     """What came of one customer.
 
