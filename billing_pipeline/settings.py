@@ -100,6 +100,11 @@ class Settings:
         return self.data / "rule_books"
 
     @property
+    def guard_path(self) -> Path:
+        """The guard's policies; without the file nothing is limited."""
+        return self.data / "guard.yaml"
+
+    @property
     def registry_path(self) -> Path:
         """The registry seed, which precedes offset 0."""
         return self.data / "registry.yaml"

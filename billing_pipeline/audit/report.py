@@ -13,11 +13,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Check:
-    """One check; without a fault it has passed."""
+    """One check; without a fault it has passed. A warning is no fault: the numbers are right, but somebody must act."""
 
     name: str
     looked_at: str = ""
     faults: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @contextmanager
     def going_on(self) -> Iterator[None]:

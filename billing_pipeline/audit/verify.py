@@ -1,7 +1,7 @@
 """`billing verify`: everything that is claimed of the stored numbers, looked at anew.
 
-The raw table only grew, every recorded hash reproduces, nothing is lost between two tables, and the rules are those
-that were used.
+The raw table only grew, every recorded hash reproduces, nothing is lost between two tables, the rules are those that
+were used, and the guard's books add up.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from billing_pipeline.audit.conservation import credit_faults, line_faults, record_faults
+from billing_pipeline.audit.guard_invariants import guard_checks
 from billing_pipeline.audit.raw_log import raw_checks
 from billing_pipeline.audit.recorded_hashes import reproduced_hashes
 from billing_pipeline.audit.report import Check, DayRange, Progress, counted
@@ -44,6 +45,7 @@ def verify(workshop: Workshop, control: "Engine", days: DayRange, told: Progress
     yield from _hash_checks(workshop, control, days, told)
     yield from _conservation_checks(workshop, control, days, told)
     yield _rule_books(workshop, control)
+    yield from guard_checks(control)
 
 
 def _hash_checks(workshop: Workshop, control: "Engine", days: DayRange, told: Progress) -> Iterator[Check]:

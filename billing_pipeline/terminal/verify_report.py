@@ -31,7 +31,13 @@ def _document(checks: Sequence[Check]) -> dict[str, object]:
     return {
         "ok": not any(check.faults for check in checks),
         "checks": [
-            {"check": check.name, "looked_at": check.looked_at, "faults": check.faults} for check in checks
+            {
+                "check": check.name,
+                "looked_at": check.looked_at,
+                "faults": check.faults,
+                "warnings": check.warnings,
+            }
+            for check in checks
         ],
     }
 
@@ -46,17 +52,17 @@ def _print(console: Console, checks: Sequence[Check]) -> None:
         table.add_row(check.name, check.looked_at, faults)
     console.print(table)
     for check in checks:
-        for fault in check.faults[:FAULTS_SHOWN]:
-            console.print(
-                f"{check.name}: {fault}", style="red", markup=False, highlight=False, soft_wrap=True
-            )
-        if len(check.faults) > FAULTS_SHOWN:
-            console.print(
-                f"{check.name}: and {len(check.faults) - FAULTS_SHOWN:,} more; --json has them all",
-                style="red",
-            )
+        _tell(console, check.name, check.faults, "red")
+        _tell(console, check.name, [f"warning: {each}" for each in check.warnings], "yellow")
     total = sum(len(check.faults) for check in checks)
     console.print(
         f"{counted(total, 'fault')} found." if total else "Everything holds: no fault was found.",
         style="bold red" if total else "bold",
     )
+
+
+def _tell(console: Console, name: str, sentences: Sequence[str], style: str) -> None:
+    for sentence in sentences[:FAULTS_SHOWN]:
+        console.print(f"{name}: {sentence}", style=style, markup=False, highlight=False, soft_wrap=True)
+    if len(sentences) > FAULTS_SHOWN:
+        console.print(f"{name}: and {len(sentences) - FAULTS_SHOWN:,} more; --json has them all", style=style)
