@@ -103,15 +103,8 @@ class Scores:
         return found / (found + self.false_pauses) if found else 1.0
 
 
-<<<<<<< HEAD
-def play_week(
-    customer: Customer, seed: int, strengths: tuple[float, ...] = STRENGTHS
-) -> tuple[Played, list[Runaway]]:
-    """Four weeks of history, then a week with runaways at hours at which the customer is busy."""
-=======
 def play_week(customer: Customer, seed: int) -> tuple[Played, list[Runaway]]:
     """Four weeks of history, then a week with a runaway of each strength, each on a day of its own, at any hour."""
->>>>>>> main
     random = Random(seed)
     week = range(HISTORY_MINUTES, HISTORY_MINUTES + WEEK_MINUTES)
     history = list(calls(customer, random, range(HISTORY_MINUTES)))
