@@ -98,11 +98,15 @@ class RequestRefusedError(BillingError):
         *,
         limit: int | None = None,
         retry_after_seconds: int | None = None,
+        field: str | None = None,
+        value: str | None = None,
     ) -> None:
         self.status = status
         self.code = code
         self.message = message
         self.limit = limit
+        self.field = field
+        self.value = value
         self.retry_after_seconds = retry_after_seconds
         super().__init__(f"{code}: {message}")
 
