@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine as ControlDatabase
 
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
+    from billing_pipeline.guardrails.policies.policy import Policies
     from billing_pipeline.guardrails.ports import Pricer, TermsBook
 
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
@@ -156,6 +157,17 @@ class Pipeline:
             desk = Desk(self.control, ledger)
             gateway = Gateway(queue, self.settings.gateway, RequestLog(), desk=desk)
             return serve(gateway, lambda: api_keys(self.control), queue.close)
+
+    @cached_property
+    def guard_policies(self) -> "Policies":
+        """What the guard holds the customers of each plan to; nothing is limited where there is no document.
+
+        Raises:
+            DocumentError: it has faults.
+        """
+        from billing_pipeline.guardrails.policies.policy_document import load_policies
+
+        return load_policies(self.settings.guard_path, self.books)
 
     def guard_ledger(self, terms_book: "TermsBook", pricer: "Pricer") -> "LedgerWriter":
         """The guard's ledger in the control database; close it, or use it as a context manager.

@@ -59,7 +59,6 @@ class Settings:
     """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
     webhook: WebhookSettings | None = None
     """None: notices of the guard are kept, and not sent."""
-
     control_database_url: str | None = field(default=None, repr=False)
     """The control database's PostgreSQL; without one it is a file in the home. It may hold a password."""
 
@@ -99,6 +98,11 @@ class Settings:
     def rule_books_path(self) -> Path:
         """The folder of rule books, one YAML file per version."""
         return self.data / "rule_books"
+
+    @property
+    def guard_path(self) -> Path:
+        """The guard's policies; without the file nothing is limited."""
+        return self.data / "guard.yaml"
 
     @property
     def registry_path(self) -> Path:
@@ -159,9 +163,9 @@ _NAMES = {
     "gateway_drain_seconds": "BILLING_GATEWAY_DRAIN_SECONDS",
     "gateway_clock_seconds": "BILLING_GATEWAY_CLOCK_SECONDS",
     "queue_url": "BILLING_QUEUE_URL",
+    "control_url": "BILLING_CONTROL_URL",
     "webhook_url": "BILLING_WEBHOOK_URL",
     "webhook_secret": "BILLING_WEBHOOK_SECRET",
-    "control_url": "BILLING_CONTROL_URL",
 }
 
 
