@@ -10,16 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
 
 import billing_pipeline.control.guard_tables  # noqa: F401 - it adds its tables to all
 from billing_pipeline.cli import main
@@ -45,8 +43,8 @@ from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.schemas.tables import TABLES
 from billing_pipeline.settings import PROJECT_ROOT, Settings
+from billing_pipeline_tests.control_databases import new_control_url
 
-POSTGRES_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 FAR_FUTURE_US = 2_208_988_800_000_000  # 2040
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where the system offers it; pytest makes a folder of its own there
@@ -294,31 +292,10 @@ def rows() -> Callable[..., list[tuple[Any, ...]]]:
     return run
 
 
-@contextmanager
-def new_schema() -> Iterator[str]:
-    """The URL of a schema of its own on PostgreSQL; skips where there is none."""
-    admin = create_engine(POSTGRES_URL, connect_args={"connect_timeout": 2})
-    schema = f"control_{uuid.uuid4().hex}"
-    try:
-        with admin.begin() as connection:
-            connection.execute(text(f"CREATE SCHEMA {schema}"))
-    except OperationalError as error:
-        pytest.skip(f"no PostgreSQL at 127.0.0.1:5432: {error.orig}")
-    try:
-        yield f"{POSTGRES_URL}?options=-csearch_path%3D{schema}"
-    finally:
-        with admin.begin() as connection:
-            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-        admin.dispose()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without a table, on either engine."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60"
-        return
-    with new_schema() as url:
+    with new_control_url(request.param, tmp_path) as url:
         yield url
 
 
@@ -333,7 +310,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def migrated_postgres() -> Iterator[str]:
     """A control database at head on PostgreSQL, which tests share one after the other."""
-    with new_schema() as url:
+    with new_control_url("postgresql", Path()) as url:
         open_control(url).dispose()
         yield url
 
@@ -350,6 +327,6 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with engine.begin() as connection:
         # Facts refuse to be emptied, but for who acts as a replica does.
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)}"))
+        connection.execute(text(f"TRUNCATE {', '.join(METADATA.tables)} RESTART IDENTITY"))
     engine.dispose()
     return url

@@ -1,7 +1,9 @@
 """The partitions: one daily definition for every daily asset, and day × rule version for the rollups."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 import dagster as dg
 
@@ -18,14 +20,44 @@ DAYS_BEFORE_THE_RULES = 366
 DAYS_AT_ONCE = 62
 """Width of one run of a close or a backfill; a longer range is several runs."""
 
+
+@lru_cache(maxsize=4)
+def _days_between(first: str, last: str) -> tuple[str, ...]:
+    """Every day from one to another, as partition keys."""
+    start, end = date.fromisoformat(first).toordinal(), date.fromisoformat(last).toordinal()
+    return tuple(date.fromordinal(day).isoformat() for day in range(start, end + 1))
+
+
+def _listed_by_the_calendar(days: dg.DailyPartitionsDefinition) -> dg.DailyPartitionsDefinition:
+    """The same definition, which lists its days by counting them.
+
+    Dagster asks for the list with every check that it records, and makes it by a cron iterator: for some years of days
+    that took longer than the check. A subclass would not do, for Dagster writes a definition down by its class.
+    """
+    first = days.start.date().isoformat()
+
+    def partition_keys(
+        current_time: datetime | None = None, dynamic_partitions_store: Any = None
+    ) -> Sequence[str]:
+        with dg.partition_loading_context(current_time, dynamic_partitions_store):
+            last = days.get_last_partition_key()
+        return [] if last is None else list(_days_between(first, last))
+
+    vars(days)["get_partition_keys"] = partition_keys
+    return days
+
+
 # Dagster wants partitions when the modules load: the one place that reads a file at import.
 _books = rule_books_in(load_settings().rule_books_path)
 _first_day = min((book.effective_from.date() for book in _books), default=date(2023, 11, 1))
 
+
 # Usage is received up to a full grace before its day, and history from before the first rule book has receipt days too,
 # on which it is rejected.
-DAILY = dg.DailyPartitionsDefinition(
-    (_first_day - timedelta(days=DAYS_BEFORE_THE_RULES)).isoformat(), end_offset=1
+DAILY = _listed_by_the_calendar(
+    dg.DailyPartitionsDefinition(
+        (_first_day - timedelta(days=DAYS_BEFORE_THE_RULES)).isoformat(), end_offset=1
+    )
 )
 RULE_VERSIONS = dg.StaticPartitionsDefinition([book.version for book in _books])
 DAY_AND_RULE_VERSION = dg.MultiPartitionsDefinition({"posting_day": DAILY, "rule_version": RULE_VERSIONS})

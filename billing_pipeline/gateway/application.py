@@ -15,6 +15,7 @@ from billing_pipeline.gateway.metrics import CONTENT_TYPE
 from billing_pipeline.gateway.openapi import openapi_document
 from billing_pipeline.gateway.request import Receive, Scope, Send
 from billing_pipeline.gateway.request_code import RequestCode
+from billing_pipeline.gateway.review_routes import review_routes
 
 _EVENTS_PATH = "/v1/events"
 
@@ -68,6 +69,7 @@ def application(gateway: Gateway) -> Application:
             Route("/readyz", is_ready),
             Route("/metrics", show_metrics),
             Route("/openapi.json", show_openapi),
+            *review_routes(gateway),
         ],
     )
 

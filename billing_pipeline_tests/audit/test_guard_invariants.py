@@ -1,7 +1,6 @@
 """The guard's books: sound as the ledger leaves them, and each damage is found and named, on both databases."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 
 import pytest
 from sqlalchemy import Engine, text
@@ -9,7 +8,7 @@ from sqlalchemy import Engine, text
 from billing_pipeline.audit.guard_invariants import LAWS, guard_checks, guard_faults, leaked_holds
 from billing_pipeline.control.database import open_control, writing
 from billing_pipeline_tests.audit.guard_books import Books, drop_protection, lived_through, write_books
-from billing_pipeline_tests.conftest import new_schema
+from billing_pipeline_tests.control_databases import new_control_url
 from billing_pipeline_tests.guardrails.made_ledger import START_US
 
 OPEN = "(SELECT hold_id FROM guard_holds WHERE idempotency_key = 'open')"
@@ -243,11 +242,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Books:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def unprotected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A control database that lets itself be damaged."""
-    folder = tmp_path_factory.mktemp("control")
-    database = (
-        nullcontext(f"sqlite:///{folder / 'control.sqlite'}") if request.param == "sqlite" else new_schema()
-    )
-    with database as url:
+    with new_control_url(request.param, tmp_path_factory.mktemp("control")) as url:
         engine = open_control(url)
         drop_protection(engine)
         yield engine

@@ -136,11 +136,13 @@ Dying(open_control(sys.argv[1]), SqliteQueue(Path(sys.argv[2]))).send()
 
 
 def test_a_sender_killed_between_log_and_mark_sends_the_same_again(
-    control: Engine, control_url: str, tmp_path: Path, event_ids: Callable[[Path], list[str | None]]
+    control: Engine, migrated_url: str, tmp_path: Path, event_ids: Callable[[Path], list[str | None]]
 ) -> None:
     put(control, event(1), event(2))
     path = tmp_path / "killed.sqlite"
-    died = subprocess.run([sys.executable, "-c", KILLED, control_url, str(path)], env=os.environ, check=False)
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED, migrated_url, str(path)], env=os.environ, check=False
+    )
     assert died.returncode == -signal.SIGKILL
     assert unsent(control) == 2
     with SqliteQueue(path) as queue:
