@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.types import IcebergType
 
+    from billing_pipeline.lake.transaction import Transaction
+
 NAMESPACE = "billing"
 LOCK_TIMEOUT_SECONDS = 120
 LISTED_WHOLE_FILES = 2_000
@@ -146,7 +148,7 @@ class Lake:
             stale = sorted({file.key for file in occupied} & set(keys), key=str)
             if not stale and not files:
                 return Commit(_id(before), _id(before))
-            with iceberg.transaction() as transaction:
+            with _transaction(iceberg) as transaction:
                 if stale:
                     transaction.delete(_any_of(table, stale))
                 if files:
@@ -158,11 +160,12 @@ class Lake:
         """Append files in one snapshot that carries these properties; nothing existing is touched."""
         with self._locked(table) as iceberg:
             before = iceberg.current_snapshot()
-            iceberg.add_files(
-                [str(path) for path in files],
-                snapshot_properties=dict(properties),
-                check_duplicate_files=False,
-            )
+            with _transaction(iceberg) as transaction:
+                transaction.add_files(
+                    [str(path) for path in files],
+                    snapshot_properties=dict(properties),
+                    check_duplicate_files=False,
+                )
             _expire(iceberg)
             return Commit(_id(before), _id(iceberg.current_snapshot()))
 
@@ -297,6 +300,12 @@ def _iceberg_type(kind: ColumnType) -> "IcebergType":
         ColumnType.FLAG: types.BooleanType(),
         ColumnType.BYTES: types.BinaryType(),
     }[kind]
+
+
+def _transaction(iceberg: "IcebergTable") -> "Transaction":
+    from billing_pipeline.lake.transaction import Transaction
+
+    return Transaction(iceberg)
 
 
 def _expire(iceberg: "IcebergTable") -> None:
