@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table import Transaction as IcebergTransaction
     from pyiceberg.types import IcebergType
-
-    from billing_pipeline.lake.transaction import Transaction
 
 NAMESPACE = "billing"
 LOCK_TIMEOUT_SECONDS = 120
@@ -153,7 +152,7 @@ class Lake:
                     transaction.delete(_any_of(table, stale))
                 if files:
                     transaction.add_files([str(path) for path in files], check_duplicate_files=False)
-            _expire(iceberg)
+                _expire(transaction)
             return Commit(_id(before), _id(iceberg.current_snapshot()))
 
     def append(self, table: Table, files: Sequence[Path], properties: Mapping[str, str]) -> Commit:
@@ -166,7 +165,7 @@ class Lake:
                     snapshot_properties=dict(properties),
                     check_duplicate_files=False,
                 )
-            _expire(iceberg)
+                _expire(transaction)
             return Commit(_id(before), _id(iceberg.current_snapshot()))
 
     @contextmanager
@@ -302,19 +301,22 @@ def _iceberg_type(kind: ColumnType) -> "IcebergType":
     }[kind]
 
 
-def _transaction(iceberg: "IcebergTable") -> "Transaction":
+def _transaction(iceberg: "IcebergTable") -> "IcebergTransaction":
     from billing_pipeline.lake.transaction import Transaction
 
     return Transaction(iceberg)
 
 
-def _expire(iceberg: "IcebergTable") -> None:
+def _expire(transaction: "IcebergTransaction") -> None:
     """Forget the oldest snapshots that no tag keeps: a commit's cost grows with the snapshots kept."""
-    snapshots = sorted(iceberg.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)
-    kept = {reference.snapshot_id for reference in iceberg.metadata.refs.values()}
+    from pyiceberg.table.update.snapshot import ExpireSnapshots
+
+    metadata = transaction.table_metadata
+    snapshots = sorted(metadata.snapshots, key=lambda snapshot: snapshot.timestamp_ms)
+    kept = {reference.snapshot_id for reference in metadata.refs.values()}
     surplus = [s.snapshot_id for s in snapshots[:-SNAPSHOTS_KEPT] if s.snapshot_id not in kept]
     if surplus:
-        iceberg.maintenance.expire_snapshots().by_ids(surplus).commit()
+        ExpireSnapshots(transaction).by_ids(surplus).commit()
 
 
 def _planned(iceberg: "IcebergTable", row_filter: str | None = None) -> list[DataFile]:
