@@ -20,6 +20,7 @@ DAYS_BEFORE_THE_RULES = 366
 DAYS_AT_ONCE = 62
 """Width of one run of a close or a backfill; a longer range is several runs."""
 
+
 @lru_cache(maxsize=4)
 def _days_between(first: str, last: str) -> tuple[str, ...]:
     """Every day from one to another, as partition keys."""

@@ -32,3 +32,8 @@ def kind_of(scope: str) -> str:
 def customer_of(scope: str) -> str:
     """The customer that a scope belongs to."""
     return scope.partition(":")[2].partition("/")[0]
+
+
+def project_of(scope: str) -> str:
+    """The project of a scope of kind `project`."""
+    return scope.partition("/")[2]

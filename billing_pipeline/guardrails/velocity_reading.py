@@ -1,8 +1,9 @@
-"""Reads from the control database what the watch over velocity judges by."""
+"""Reads from the control database what the watch over velocity judges by.
 
-from collections.abc import Sequence
+Each function is a transaction of its own, and short: on SQLite a reader keeps the ledger's writer waiting.
+"""
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, select, true
 
 from billing_pipeline.control.guard_tables import (
     GUARD_LIMITS,
@@ -14,6 +15,7 @@ from billing_pipeline.control.guard_tables import (
 from billing_pipeline.guardrails.scope import customer_of, customer_scope
 from billing_pipeline.guardrails.velocity.baseline import (
     ACTIVE_MINUTES_MOST,
+    LONG_MINUTES,
     RECENT_US,
     SEASON_WEEKS_MOST,
     WEEK_HOURS,
@@ -34,7 +36,7 @@ _WINDOWS = GUARD_WINDOWS.c
 _SPENT = _WINDOWS.settled + _WINDOWS.unguarded
 
 
-def active_minutes(connection: Connection, since_us: int, until_us: int) -> dict[ScopeKey, list[Minute]]:
+def active_minutes(control: Engine, since_us: int, until_us: int) -> dict[ScopeKey, list[Minute]]:
     """The minutes from an instant to another (UTC µs, without it) in which anything was granted or counted, in order.
 
     Of more than `ACTIVE_ROWS_MOST` rows the latest minutes are kept.
@@ -55,14 +57,16 @@ def active_minutes(connection: Connection, since_us: int, until_us: int) -> dict
         .limit(ACTIVE_ROWS_MOST)
     )
     found: dict[ScopeKey, list[Minute]] = {}
-    for scope, currency, *minute in connection.execute(query):
+    with control.connect() as connection:
+        rows = connection.execute(query).all()
+    for scope, currency, *minute in rows:
         found.setdefault((scope, currency), []).append(Minute(*minute))
     for minutes in found.values():
         minutes.reverse()
     return found
 
 
-def recent_minutes(connection: Connection, key: ScopeKey, now_us: int) -> list[Minute]:
+def recent_minutes(control: Engine, key: ScopeKey, now_us: int) -> list[Minute]:
     """The last active minutes of a scope, as many as a baseline takes, in order of time."""
     query = (
         select(_WINDOWS.starts_at, _SPENT, _WINDOWS.pending, _WINDOWS.calls)
@@ -70,10 +74,11 @@ def recent_minutes(connection: Connection, key: ScopeKey, now_us: int) -> list[M
         .order_by(_WINDOWS.starts_at.desc())
         .limit(ACTIVE_MINUTES_MOST + 60)
     )
-    return [Minute(*row) for row in connection.execute(query)][::-1]
+    with control.connect() as connection:
+        return [Minute(*row) for row in connection.execute(query)][::-1]
 
 
-def past_hours(connection: Connection, key: ScopeKey, now_us: int) -> list[Hour]:
+def past_hours(control: Engine, key: ScopeKey, now_us: int) -> list[Hour]:
     """The hours of a scope from as many weeks back as the season looks, and one hour more, in order of time."""
     first = now_us - (SEASON_WEEKS_MOST * WEEK_HOURS + 2) * HOUR_US
     query = (
@@ -81,15 +86,16 @@ def past_hours(connection: Connection, key: ScopeKey, now_us: int) -> list[Hour]
         .where(*_of(key, "hour"), _WINDOWS.starts_at >= first)
         .order_by(_WINDOWS.starts_at)
     )
-    return [Hour(*row) for row in connection.execute(query)]
+    with control.connect() as connection:
+        return [Hour(*row) for row in connection.execute(query)]
 
 
-def _of(key: ScopeKey, window: str) -> tuple[object, ...]:
+def _of(key: ScopeKey, window: str) -> tuple[ColumnElement[bool], ...]:
     scope, currency = key
     return (_WINDOWS.scope == scope, _WINDOWS.currency == currency, _WINDOWS.time_window == window)
 
 
-def stretches_left_out(connection: Connection, scope: str, now_us: int) -> list[tuple[int, int]]:
+def stretches_left_out(control: Engine, scope: str, now_us: int) -> list[tuple[int, int]]:
     """Stretches of time in which velocity paused the scope, or what it stands for or in, and nobody called it ordinary.
 
     Who resumed, or raised the limit, has said that it was: then it counts.
@@ -99,37 +105,41 @@ def stretches_left_out(connection: Connection, scope: str, now_us: int) -> list[
     whole = customer_scope(customer_id)
     query = (
         select(reviews.opened_at)
-        .select_from(GUARD_REVIEWS.outerjoin(
+        .outerjoin_from(
+            GUARD_REVIEWS,
             GUARD_REVIEW_DECISIONS,
             and_(decisions.review_id == reviews.review_id, decisions.decision != "keep"),
-        ))
+        )
         .where(
             reviews.kind == "velocity",
             reviews.opened_at >= now_us - RECENT_US,
             reviews.customer_id == customer_id,
-            or_(scope == whole, reviews.scope.in_((scope, whole))),
+            # Of a customer those of all its projects count, of a project those of its customer and its own.
+            true() if scope == whole else reviews.scope.in_((scope, whole)),
             decisions.id.is_(None),
         )
         .order_by(reviews.opened_at.desc())
         .limit(REVIEWS_MOST)
-    )  # fmt: skip
-    return [
-        (opened_at - 10 * MINUTE_US, opened_at + LEFT_OUT_AFTER_US)
-        for opened_at in connection.execute(query).scalars()
-    ]
+    )
+    with control.connect() as connection:
+        opened = connection.execute(query).scalars().all()
+    return [(each - LONG_MINUTES * MINUTE_US, each + LEFT_OUT_AFTER_US) for each in opened]
 
 
-def stops(connection: Connection) -> tuple[set[str], dict[str, int]]:
-    """The scopes that are stopped now, and when (UTC µs) each scope that ever was paused was last paused or resumed."""
+def stops(control: Engine) -> tuple[set[str], dict[str, int]]:
+    """The customers and projects that are stopped now, and when (UTC µs) each of them was last paused or resumed."""
     columns = GUARD_STOPS.c
     query = (
         select(columns.scope, columns.kind, columns.active, columns.changed_at)
+        .where(columns.scope.not_like("session:%"))
         .order_by(columns.active.desc(), columns.changed_at.desc())
         .limit(STOPS_MOST)
     )
     active: set[str] = set()
     paused_at: dict[str, int] = {}
-    for scope, kind, is_active, changed_at in connection.execute(query):
+    with control.connect() as connection:
+        rows = connection.execute(query).all()
+    for scope, kind, is_active, changed_at in rows:
         if is_active:
             active.add(scope)
         if kind == "pause":
@@ -137,14 +147,16 @@ def stops(connection: Connection) -> tuple[set[str], dict[str, int]]:
     return active, paused_at
 
 
-def agreed_minutes(connection: Connection, keys: Sequence[ScopeKey]) -> dict[ScopeKey, int]:
-    """What people have agreed to be ordinary for a minute, by `raise_limit` on a pause or as a soft limit."""
+def agreed_minute(control: Engine, key: ScopeKey) -> int | None:
+    """What people have agreed to be ordinary for a minute, by `raise_limit` on a pause or as a soft limit; or None."""
     limits = GUARD_LIMITS.c
-    query = select(limits.scope, limits.currency, limits.amount).where(
-        limits.customer_id.in_({customer_of(scope) for scope, _ in keys}),
+    scope, currency = key
+    query = select(limits.amount).where(
+        limits.scope == scope,
+        limits.currency == currency,
         limits.time_window == "minute",
         limits.severity == "soft",
-        limits.amount.is_not(None),
         limits.inherits.is_(False),
     )
-    return {(scope, currency): amount for scope, currency, amount in connection.execute(query)}
+    with control.connect() as connection:
+        return connection.execute(query).scalar()

@@ -140,7 +140,9 @@ def test_a_sender_killed_between_log_and_mark_sends_the_same_again(
 ) -> None:
     put(control, event(1), event(2))
     path = tmp_path / "killed.sqlite"
-    died = subprocess.run([sys.executable, "-c", KILLED, migrated_url, str(path)], env=os.environ, check=False)
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED, migrated_url, str(path)], env=os.environ, check=False
+    )
     assert died.returncode == -signal.SIGKILL
     assert unsent(control) == 2
     with SqliteQueue(path) as queue:

@@ -4,8 +4,8 @@ Three ways to be too much by the baseline, each meant to be no matter of one cal
 its price known:
 
 * two of the last three minutes are each too much;
-* one of them has too many calls, and half as much is too much for it then: a loop shows in its calls before it does in
-  its spend, which is far less even;
+* one of them has too many calls; then half as many deviations are too much, of calls and of spend: a loop shows in its
+  calls before it does in its spend, which is far less even;
 * the last ten minutes together are too much, and no single one of them makes them so.
 """
 
@@ -47,6 +47,16 @@ def judge(minutes: Sequence[Minute], baseline: Baseline | None, terms: VelocityT
     return _by_baseline(recent, baseline, terms, this_minute)
 
 
+def may_be_too_much(minutes: Sequence[Minute], terms: VelocityTerms) -> bool:
+    """Whether `judge` could pause at all; false for most, and then nobody needs a baseline."""
+    return any(
+        minute.most >= terms.least_spend_per_minute
+        or (terms.spend_per_minute is not None and minute.most > terms.spend_per_minute)
+        or (terms.cost_per_call is not None and minute.most > terms.cost_per_call * max(1, minute.calls))
+        for minute in minutes
+    )
+
+
 def threshold_of(spread: Spread, deviations: float, times_high: int) -> int:
     """More than this is too much: so many deviations above the middle, and so many times what was high, at least."""
     return max(round(spread.middle + deviations * spread.scale), times_high * spread.high)
@@ -83,7 +93,7 @@ def _by_baseline(
     floor = max(least, SEASON_TIMES * baseline.season // 60)
     most = max(floor, threshold_of(baseline.minute, terms.deviations, TIMES_HIGH))
     most_of_many = max(floor, threshold_of(baseline.minute, terms.deviations / 2, 1))
-    many = max(CALLS_LEAST, threshold_of(baseline.calls, terms.deviations, TIMES_HIGH))
+    many = max(CALLS_LEAST, threshold_of(baseline.calls, terms.deviations / 2, TIMES_HIGH))
     for amount, minute in short:
         if minute.calls > many and amount > most_of_many:
             return _verdict(baseline, amount, most_of_many, since=minute.starts_at, minutes=1)

@@ -10,7 +10,8 @@ from billing_pipeline.guardrails.velocity.series import HOUR_US, MINUTE_US, Hour
 from billing_pipeline_tests.guardrails.velocity.shapes import Call
 
 TICK_US = 10_000_000
-BASELINE_US = 30 * MINUTE_US
+BASELINE_US = 60 * MINUTE_US
+"""Older than the watch lets them grow: a harder trial, and a quicker one."""
 RESUMED_US = 30 * MINUTE_US
 """A person resumes after so long; until then nothing is called."""
 
@@ -21,6 +22,10 @@ class Runaway(NamedTuple):
     starts_at: int
     ends_at: int
     strength: float
+
+    def has(self, at_us: int) -> bool:
+        """Whether a pause at an instant is this one's: while it lasts, or within a minute after."""
+        return self.starts_at <= at_us < self.ends_at + MINUTE_US
 
 
 class Played(NamedTuple):
@@ -87,9 +92,7 @@ def play(
                     pauses.append(tick)
                     resumes_at = tick + RESUMED_US
                     watched.left_out += [
-                        (each.starts_at - MINUTE_US, tick + MINUTE_US)
-                        for each in runaways
-                        if each.starts_at <= tick < each.ends_at + MINUTE_US
+                        (each.starts_at - MINUTE_US, tick + MINUTE_US) for each in runaways if each.has(tick)
                     ]
                 tick += TICK_US
             tick = call.at_us - call.at_us % TICK_US + TICK_US
