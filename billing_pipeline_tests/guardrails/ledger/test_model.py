@@ -209,7 +209,7 @@ def check_coverage(seen: Counter[str]) -> None:
 
 def test_the_ledger_does_as_its_model(ledger: MadeLedger) -> None:
     """Reserve, settle, release, expiry, grants and kill switches in any order, on both databases."""
-    check_coverage(run(ledger, examples=25, steps=60))
+    check_coverage(run(ledger, examples=40, steps=60))
 
 
 @pytest.mark.torture
