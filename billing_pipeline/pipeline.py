@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy import Engine as ControlDatabase
 
+    from billing_pipeline.guardrails.current_customers import CurrentCustomers
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
     from billing_pipeline.guardrails.policies.policy import Policies
     from billing_pipeline.guardrails.ports import Pricer, TermsBook
+    from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
+    from billing_pipeline.guardrails.registry_book import RegistryBook
 
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
 
@@ -147,16 +150,33 @@ class Pipeline:
         from billing_pipeline.gateway.gateway import Gateway
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
-        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         def stop(error: QueueFailedError) -> None:
             gateway.fail(error)
 
+        def close_queue() -> None:
+            customers.close()
+            queue.close()
+
+        def tell(error: Exception) -> None:
+            log.problem("registry_not_read", kind=type(error).__name__, message=str(error))
+
+        log = RequestLog()
         queue = self.queue(on_failure=stop)
-        with self.guard_ledger(OperatorTerms(), OperatorPrices()) as ledger:
-            desk = Desk(self.control, ledger)
-            gateway = Gateway(queue, self.settings.gateway, RequestLog(), desk=desk)
-            return serve(gateway, lambda: api_keys(self.control), queue.close)
+        with self.guard_customers(queue) as customers:
+            terms = self.guard_terms(customers)
+            with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
+                customers.keep_current(tell)
+                gateway = Gateway(
+                    queue,
+                    self.settings.gateway,
+                    log,
+                    desk=Desk(self.control, ledger, terms),
+                    guard=ledger,
+                    balances=StoredBalances(self.control, terms),
+                )
+                return serve(gateway, lambda: api_keys(self.control), close_queue)
 
     @cached_property
     def guard_policies(self) -> "Policies":
@@ -168,6 +188,27 @@ class Pipeline:
         from billing_pipeline.guardrails.policies.policy_document import load_policies
 
         return load_policies(self.settings.guard_path, self.books)
+
+    def guard_customers(self, queue: Queue) -> "CurrentCustomers":
+        """The customers as the log says now; `keep_current` has them read again beside the work, `close` ends that."""
+        from billing_pipeline.guardrails.current_customers import CurrentCustomers
+        from billing_pipeline.ingest.registry_log import RegistryReader
+        from billing_pipeline.rating.holdings import Rules
+
+        reader = RegistryReader(self.workshop, self.lander(queue))
+        return CurrentCustomers(reader.read, Rules(self.books))
+
+    def guard_terms(self, customers: "CurrentCustomers") -> "RegistryBook":
+        """What holds for whom, by registry and policies."""
+        from billing_pipeline.guardrails.registry_book import RegistryBook
+
+        return RegistryBook(customers, self.guard_policies)
+
+    def guard_pricer(self, customers: "CurrentCustomers") -> "UsagePricer":
+        """What usage costs, by registry and rule books."""
+        from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
+
+        return UsagePricer(customers, customers.rules, self.guard_policies)
 
     def guard_ledger(self, terms_book: "TermsBook", pricer: "Pricer") -> "LedgerWriter":
         """The guard's ledger in the control database; close it, or use it as a context manager.

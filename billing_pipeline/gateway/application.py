@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from billing_pipeline.gateway.balance_endpoint import BALANCE_PATH, BalanceEndpoint
+from billing_pipeline.gateway.console.console import Console
 from billing_pipeline.gateway.endpoint import Endpoint
 from billing_pipeline.gateway.events_endpoint import EventsEndpoint
 from billing_pipeline.gateway.gateway import Gateway
@@ -76,6 +77,7 @@ def application(gateway: Gateway) -> Application:
             Route("/metrics", show_metrics),
             Route("/openapi.json", show_openapi),
             *review_routes(gateway),
+            *Console(gateway).routes(),
         ],
     )
 
