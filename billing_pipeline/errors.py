@@ -198,6 +198,18 @@ class ReviewNotFoundError(GuardError):
         )
 
 
+class GuardRefusedError(GuardError):
+    """The gateway did not take a request for whom or how it was asked. Caught by nobody: a person mends the key."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status = status
+        self.code = code
+        super().__init__(
+            f"{status} {code}: {message}; nothing was moved. See to the API key (its right guard:use, its customers) "
+            "and to the address"
+        )
+
+
 class GuardUnavailableError(GuardError):
     """The store cannot be reached or written. Caught by the client, which fails closed unless told otherwise."""
 
