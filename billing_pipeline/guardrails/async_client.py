@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from billing_pipeline.emit.answers import Answer as HttpAnswer
 from billing_pipeline.emit.answers import NoAnswer
@@ -74,8 +74,7 @@ class AsyncGuardClient(AsyncCalls):
         def read(found: HttpAnswer | NoAnswer) -> Answer | Again:
             return answer_of(found, request)
 
-        answer: Answer = await self._ask_until("POST", path_of(request), body_of(request), read)
-        return answer
+        return cast("Answer", await self._ask_until("POST", path_of(request), body_of(request), read))
 
     async def _ask_until(
         self,

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from billing_pipeline.emit.answers import Answer as HttpAnswer
 from billing_pipeline.emit.answers import NoAnswer
@@ -83,8 +83,7 @@ class GuardClient(Calls):
         def read(found: HttpAnswer | NoAnswer) -> Answer | Again:
             return answer_of(found, request)
 
-        answer: Answer = self._ask_until("POST", path_of(request), body_of(request), read)
-        return answer
+        return cast("Answer", self._ask_until("POST", path_of(request), body_of(request), read))
 
     def _ask_until(
         self,
