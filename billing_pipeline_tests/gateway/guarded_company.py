@@ -22,11 +22,14 @@ default: {production: prepaid}
 REGISTRY = """
 customers:
   - {id: acme, effective_from: 2026-01-01, plan: growth, projects: [p]}
+  - {id: bolt, effective_from: 2026-01-01, plan: growth, projects: [p]}
+  - {id: cobalt, effective_from: 2026-01-01, plan: growth, projects: [p]}
+  - {id: dune, effective_from: 2026-01-01, plan: growth, projects: [p]}
 """
 
 
 def made_data(folder: Path) -> Path:
-    """A data folder with the project's rule books, one customer, and a policy that asks for credit."""
+    """A data folder with the project's rule books, some customers, and a policy that asks for credit."""
     shutil.copytree(PROJECT_ROOT / "data" / "rule_books", folder / "rule_books")
     (folder / "registry.yaml").write_text(REGISTRY, "utf-8")
     (folder / "guard.yaml").write_text(POLICIES, "utf-8")
@@ -48,8 +51,8 @@ def serving(folder: Path, control_url: str, gateways: int) -> Iterator[list[Serv
         yield found
 
 
-def grant(served: Served, amount: int, grant_id: str = "prepaid") -> None:
-    """Give acme credit, by a writer of another process than the gateway's."""
-    command = AddGrant(customer_id="acme", currency="usd", grant_id=grant_id, amount=amount)
+def grant(served: Served, customer_id: str, amount: int) -> None:
+    """Give a customer credit, by a writer of another process than the gateway's."""
+    command = AddGrant(customer_id=customer_id, currency="usd", grant_id="prepaid", amount=amount)
     with Pipeline(served.settings).guard_ledger(OperatorTerms(), OperatorPrices()) as ledger:
         ledger.submit(command).result()

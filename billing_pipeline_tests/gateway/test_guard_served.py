@@ -7,7 +7,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from billing_pipeline.guardrails.client import GuardClient
 from billing_pipeline.guardrails.http_calls import Patience
 from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.usage import Usage
+from billing_pipeline_tests.control_databases import new_control_url
 from billing_pipeline_tests.gateway.guarded_company import grant, serving
 from billing_pipeline_tests.gateway.served import Served
 
@@ -34,7 +34,7 @@ found = Counter()
 
 def reserve():
     try:
-        client.reserve("acme", "p", estimate=75)
+        client.reserve("bolt", "p", estimate=75)
         found["granted"] += 1
     except GuardDeniedError as error:
         found[error.rule] += 1
@@ -49,22 +49,20 @@ print(json.dumps(found))
 """What each of four processes runs."""
 
 
-@pytest.fixture
-def gateways(control_url: str, tmp_path: Path) -> Iterator[list[Served]]:
-    """Two of them."""
-    with serving(tmp_path, control_url, 2) as found:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def gateways(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Served]]:
+    """Two of them over one home; each test has a customer of its own."""
+    folder = tmp_path_factory.mktemp("served")
+    with new_control_url(request.param, folder) as control_url, serving(folder, control_url, 2) as found:
         yield found
 
 
-@pytest.fixture
-def gateway(control_url: str, tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path, control_url, 1) as (found,):
-        yield found
-
-
-def test_20_simultaneous_reservations_of_75_against_500_grant_exactly_6(gateway: Served) -> None:
+def test_20_simultaneous_reservations_of_75_against_500_grant_exactly_6(gateways: list[Served]) -> None:
     """And deny 14, from 20 threads of one client; the balance says what is left."""
-    grant(gateway, 500)
+    gateway = gateways[0]
+    grant(gateway, "acme", 500)
     found: Counter[str] = Counter()
     with GuardClient(gateway.url, gateway.key, patience=PATIENT) as client:
 
@@ -87,7 +85,7 @@ def test_20_simultaneous_reservations_of_75_against_500_grant_exactly_6(gateway:
 
 def test_four_processes_and_two_gateways_grant_exactly_6_too(gateways: list[Served]) -> None:
     """Five threads each, half of them through another gateway over the same database."""
-    grant(gateways[0], 500)
+    grant(gateways[0], "bolt", 500)
     clients = [
         subprocess.Popen(
             [sys.executable, "-c", RESERVING, served.url, served.key],
@@ -103,12 +101,13 @@ def test_four_processes_and_two_gateways_grant_exactly_6_too(gateways: list[Serv
     assert found == {"granted": 6, "credit": 14}
 
 
-def test_a_hold_goes_from_usage_to_the_usage_event(gateway: Served) -> None:
+def test_a_hold_goes_from_usage_to_the_usage_event(gateways: list[Served]) -> None:
     """Priced by the rule book, settled at what was used; what has no price or no customer is refused."""
-    grant(gateway, 100 * NANO)
+    gateway = gateways[0]
+    grant(gateway, "cobalt", 100 * NANO)
     with GuardClient(gateway.url, gateway.key, patience=PATIENT) as client:
         estimate = Usage(unit="token", quantity="2000000", dimensions=OUTPUT)
-        with client.hold("acme", "p", "run-7", estimate=estimate, ttl_seconds=60) as hold:
+        with client.hold("cobalt", "p", "run-7", estimate=estimate, ttl_seconds=60) as hold:
             assert hold.granted is not None
             assert (hold.granted.amount, hold.granted.currency) == (24 * NANO, "usd")
             ended = hold.settle(
@@ -116,7 +115,7 @@ def test_a_hold_goes_from_usage_to_the_usage_event(gateway: Served) -> None:
             )
         assert ended is not None
         assert (ended.booked, ended.freed) == (6 * NANO, 18 * NANO)
-        found = client.balance("acme", project_id="p", session_id="run-7")
+        found = client.balance("cobalt", project_id="p", session_id="run-7")
         assert found.session is not None
         assert (found.funds[0].available, found.session.settled, found.session.steps) == (
             94 * NANO,
@@ -126,32 +125,32 @@ def test_a_hold_goes_from_usage_to_the_usage_event(gateway: Served) -> None:
         with pytest.raises(GuardDeniedError, match="unknown_customer"):
             client.reserve("nobody", "p", estimate=1)
         with pytest.raises(GuardDeniedError, match="unknown_project"):
-            client.reserve("acme", "q", estimate=1)
+            client.reserve("cobalt", "q", estimate=1)
         with pytest.raises(UnpricedUsageError):
-            client.reserve("acme", "p", estimate=Usage(unit="unheard-of", quantity="1"))
+            client.reserve("cobalt", "p", estimate=Usage(unit="unheard-of", quantity="1"))
         with pytest.raises(GuardRefusedError, match="unauthenticated"):
-            GuardClient(gateway.url, "bk_unknown").reserve("acme", "p", estimate=1)
+            GuardClient(gateway.url, "bk_unknown").reserve("cobalt", "p", estimate=1)
 
 
-def test_holds_of_an_event_loop_outlive_a_gateway_that_is_killed(control_url: str, tmp_path: Path) -> None:
-    """What was granted is settled by the next one, once."""
+def test_holds_of_an_event_loop_outlive_a_gateway_that_is_killed(gateways: list[Served]) -> None:
+    """What was granted is settled by another one, once. The last test of its database, as it ends a gateway."""
+    first, second = gateways
 
-    async def reserve(url: str, key: str) -> list[str]:
-        async with AsyncGuardClient(url, key, patience=PATIENT) as client:
-            holds = [client.reserve("acme", "p", estimate=10) for _ in range(10)]
+    async def reserve() -> list[str]:
+        async with AsyncGuardClient(first.url, first.key, patience=PATIENT) as client:
+            holds = [client.reserve("dune", "p", estimate=10) for _ in range(10)]
             return [each.hold_id for each in await asyncio.gather(*holds)]
 
-    async def settle(url: str, key: str, holds: list[str]) -> int:
-        async with AsyncGuardClient(url, key, patience=PATIENT) as client:
+    async def settle(holds: list[str]) -> int:
+        async with AsyncGuardClient(second.url, second.key, patience=PATIENT) as client:
             ended = await asyncio.gather(*(client.settle(each, 4) for each in holds * 2))
             return sum(each.booked for each in ended)
 
-    with serving(tmp_path, control_url, 2) as (first, second):
-        grant(first, 500)
-        holds = asyncio.run(reserve(first.url, first.key))
-        first.process.kill()
-        first.process.wait()
-        assert asyncio.run(settle(second.url, second.key, holds)) == 80
-        with GuardClient(second.url, second.key, patience=PATIENT) as client:
-            (funds,) = client.balance("acme").funds
-        assert (funds.available, funds.held, funds.spent) == (460, 0, 40)
+    grant(first, "dune", 500)
+    holds = asyncio.run(reserve())
+    first.process.kill()
+    first.process.wait()
+    assert asyncio.run(settle(holds)) == 80
+    with GuardClient(second.url, second.key, patience=PATIENT) as client:
+        (funds,) = client.balance("dune").funds
+    assert (funds.available, funds.held, funds.spent) == (460, 0, 40)
