@@ -18,7 +18,7 @@ def check(file: Path | None, strict: bool, as_json: bool) -> None:
     Faults come with file, line and field, and end with status 1 (docs/guard-policies.md). Where there are none, it
     shows what holds for each plan, and how the usage of each charge is priced before it is used.
     """
-    from billing_pipeline.terminal.guard_check import check_guard
+    from billing_pipeline.commands.guard_check_report import check_guard
 
     if not check_guard(shown.pipeline(), file, strict=strict, as_json=as_json):
         sys.exit(1)

@@ -4,14 +4,25 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from subprocess import CompletedProcess
 
 import pytest
 
 from billing_pipeline.settings import PROJECT_ROOT
 
-Billing = Callable[..., Any]
+Billing = Callable[..., CompletedProcess[str]]
 OWN = PROJECT_ROOT / "data" / "guard.yaml"
+
+
+@pytest.fixture
+def billing(tmp_path: Path, in_process: Callable[..., CompletedProcess[str]]) -> Billing:
+    """Runs the command over the project's own data, or another folder."""
+
+    def run(*words: object, data: Path = PROJECT_ROOT / "data") -> CompletedProcess[str]:
+        variables = {"BILLING_HOME": str(tmp_path / "home"), "BILLING_DATA": str(data), "COLUMNS": "200"}
+        return in_process(words, variables)
+
+    return run
 
 
 @pytest.fixture
@@ -30,7 +41,7 @@ def draft(tmp_path: Path) -> Callable[[str, str], Path]:
 
 def test_the_projects_own_policies_are_sound(tmp_path: Path, billing: Billing) -> None:
     """Each policy is shown once with all its plans, each charge with how it is estimated; no home is made for that."""
-    done = billing(tmp_path / "home", "guard", "check", "--strict")
+    done = billing("guard", "check", "--strict")
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "0 faults, 0 warnings, 0 notes"
     for text in ("customer, day: 5000.00 USD", "growth, in trial", "12 deviations, from 50.00 EUR/minute on"):
@@ -39,12 +50,10 @@ def test_the_projects_own_policies_are_sound(tmp_path: Path, billing: Billing) -
     assert not (tmp_path / "home").exists()
 
 
-def test_faults_are_told_with_status_1(
-    tmp_path: Path, draft: Callable[[str, str], Path], billing: Billing
-) -> None:
+def test_faults_are_told_with_status_1(draft: Callable[[str, str], Path], billing: Billing) -> None:
     """Each with its line, field and what to do; nothing is shown then."""
     path = draft("production: large", "production: lage")
-    done = billing(tmp_path / "home", "guard", "check", path)
+    done = billing("guard", "check", path)
     assert done.returncode == 1
     first, last = done.stdout.splitlines()
     assert first.startswith(f"{path}:")
@@ -53,19 +62,19 @@ def test_faults_are_told_with_status_1(
 
 
 def test_a_fee_that_would_be_held_for_every_use_is_a_warning(
-    tmp_path: Path, draft: Callable[[str, str], Path], billing: Billing
+    draft: Callable[[str, str], Path], billing: Billing
 ) -> None:
     """It ends with status 1 only if strict."""
     path = draft(
         "    tool_calls: {unit_price: 0.01}", "    llm_tokens: {unit_price: 0.01}\n    gone: {unit_price: 1}"
     )
-    done = billing(tmp_path / "home", "guard", "check", path)
+    done = billing("guard", "check", path)
     assert done.returncode == 0
     assert f"{path}: warning: upper_unit_prices.growth.tool_calls: missing: a unit may be" in done.stdout
     assert "so 5.006 is held for each one and 0.01 settled" in done.stdout
     assert "note: upper_unit_prices.growth.llm_tokens: has no use, the price is known exactly" in done.stdout
     assert "note: upper_unit_prices.growth.gone: no rule book has such a charge; only an" in done.stdout
-    assert billing(tmp_path / "home", "guard", "check", "--strict", path).returncode == 1
+    assert billing("guard", "check", "--strict", path).returncode == 1
 
 
 def test_a_charge_that_nothing_bounds_is_a_warning(tmp_path: Path, billing: Billing) -> None:
@@ -78,7 +87,7 @@ def test_a_charge_that_nothing_bounds_is_a_warning(tmp_path: Path, billing: Bill
         "price: {model: volume, tiers: [{up_to: 10, unit_price: 2}, {unit_price: 1}]}",
     )
     book.write_text(text, "utf-8")
-    done = billing(tmp_path / "home", "guard", "check", "--json", changed={"BILLING_DATA": str(data)})
+    done = billing("guard", "check", "--json", data=data)
     assert done.returncode == 0
     found = json.loads(done.stdout)
     first, *_ = found["warnings"]
@@ -94,9 +103,9 @@ def test_a_charge_that_nothing_bounds_is_a_warning(tmp_path: Path, billing: Bill
     assert estimates["growth", "compute"] == "dearest"
 
 
-def test_the_policies_as_json(tmp_path: Path, billing: Billing) -> None:
+def test_the_policies_as_json(billing: Billing) -> None:
     """Amounts are nano-units as text; what never stops anybody is null."""
-    found = json.loads(billing(tmp_path / "home", "guard", "check", "--json").stdout)
+    found = json.loads(billing("guard", "check", "--json").stdout)
     assert (found["ok"], found["rule_version"], found["file"]) == (True, "2026-10-16", str(OWN))
     enterprise = found["plans"]["enterprise"]
     assert enterprise["currency"] == "eur"
