@@ -1,5 +1,6 @@
 """Brings the guard's ledger to the credit grants of the registry; as often as one likes."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import Engine, select
@@ -8,6 +9,7 @@ from billing_pipeline.contract.registry import Registry
 from billing_pipeline.control.guard_tables import GUARD_GRANTS
 from billing_pipeline.errors import GuardError, GuardUnavailableError
 from billing_pipeline.guardrails.commands import AddGrant
+from billing_pipeline.guardrails.customer_days import DAY_US
 from billing_pipeline.guardrails.ports import Ledger
 from billing_pipeline.guardrails.registry_grants import GrantKey, grant_commands
 
@@ -61,3 +63,37 @@ def sync_grants(ledger: Ledger, control: Engine, registry: Registry, at_us: int)
         else:
             voided += changed
     return SyncedGrants(added, voided, tuple(refused))
+
+
+class GrantSync:
+    """`sync_grants` again and again, where something may have changed: another registry, another day, or a failure.
+
+    Its `run` is what `CurrentCustomers.keep_current` calls `after` each look at the registry.
+    """
+
+    def __init__(self, ledger: Ledger, control: Engine, clock_us: Callable[[], int]) -> None:
+        """Nothing is done before the first run.
+
+        Args:
+            ledger: takes the commands.
+            control: its control database.
+            clock_us: the instant now, UTC µs.
+        """
+        self._ledger = ledger
+        self._control = control
+        self._clock_us = clock_us
+        self._done: tuple[Registry, int] | None = None
+
+    def run(self, registry: Registry) -> SyncedGrants:
+        """Bring the ledger to a registry.
+
+        Raises:
+            GuardUnavailableError: the ledger cannot be reached; the next run begins anew.
+        """
+        at_us = self._clock_us()
+        day = at_us // DAY_US
+        if self._done is not None and self._done[0] is registry and self._done[1] == day:
+            return SyncedGrants(0, 0)
+        synced = sync_grants(self._ledger, self._control, registry, at_us)
+        self._done = registry, day
+        return synced

@@ -1,12 +1,14 @@
 """The credit grants of the registry as the guard's ledger gets them."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
 from billing_pipeline.contract.registry import Registry, RegistryChange
+from billing_pipeline.errors import GuardUnavailableError
 from billing_pipeline.guardrails.commands import AddGrant, VoidGrant
-from billing_pipeline.guardrails.grant_sync import SyncedGrants, known_grants, sync_grants
+from billing_pipeline.guardrails.grant_sync import GrantSync, SyncedGrants, known_grants, sync_grants
 from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.registry_grants import grant_commands
 from billing_pipeline_tests.guardrails.made_customers import acme, at
@@ -106,3 +108,32 @@ def test_the_ledger_is_brought_to_the_registry_as_often_as_one_likes(control_url
         assert sync_grants(made.writer, made.engine, registry(), NOW) == SyncedGrants(0, 0)
     finally:
         made.close()
+
+
+def test_a_sync_is_run_where_something_may_have_changed(tmp_path: Path) -> None:
+    """A grant that begins tomorrow is there tomorrow; a look at what is known already asks nobody."""
+    made = MadeLedger(f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60", clock=Clock(NOW))
+    try:
+        sync = GrantSync(made.writer, made.engine, made.clock)
+        found = registry(grant("a"), grant("b", date(2026, 10, 21)))
+        assert sync.run(found) == SyncedGrants(1, 0)
+        commits = made.writer.commits
+        made.clock.pass_seconds(3600)
+        assert sync.run(found) == SyncedGrants(0, 0)
+        assert made.writer.commits == commits
+        made.clock.pass_seconds(86_400)
+        assert sync.run(found) == SyncedGrants(1, 0)
+        assert sync.run(registry(*found.changes[3:], grant("c"))) == SyncedGrants(1, 0)
+    finally:
+        made.close()
+
+
+def test_a_sync_that_failed_is_run_again(tmp_path: Path) -> None:
+    """Nothing is taken for done before the ledger has answered."""
+    made = MadeLedger(f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60", clock=Clock(NOW))
+    sync = GrantSync(made.writer, made.engine, made.clock)
+    made.writer.close()
+    for _ in range(2):
+        with pytest.raises(GuardUnavailableError):
+            sync.run(registry(grant("a")))
+    made.close()
