@@ -150,16 +150,33 @@ class Pipeline:
         from billing_pipeline.gateway.gateway import Gateway
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
-        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         def stop(error: QueueFailedError) -> None:
             gateway.fail(error)
 
+        def close_queue() -> None:
+            customers.close()
+            queue.close()
+
+        def tell(error: Exception) -> None:
+            log.problem("registry_not_read", kind=type(error).__name__, message=str(error))
+
+        log = RequestLog()
         queue = self.queue(on_failure=stop)
-        with self.guard_ledger(OperatorTerms(), OperatorPrices()) as ledger:
-            desk = Desk(self.control, ledger)
-            gateway = Gateway(queue, self.settings.gateway, RequestLog(), desk=desk)
-            return serve(gateway, lambda: api_keys(self.control), queue.close)
+        with self.guard_customers(queue) as customers:
+            terms = self.guard_terms(customers)
+            with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
+                customers.keep_current(tell)
+                gateway = Gateway(
+                    queue,
+                    self.settings.gateway,
+                    log,
+                    desk=Desk(self.control, ledger, terms),
+                    guard=ledger,
+                    balances=StoredBalances(self.control, terms),
+                )
+                return serve(gateway, lambda: api_keys(self.control), close_queue)
 
     @cached_property
     def guard_policies(self) -> "Policies":
