@@ -12,10 +12,20 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 @dg.definitions
 def defs() -> dg.Definitions:
     """All assets, checks, jobs, schedules, sensors and resources."""
-    from billing_pipeline.defs import checks, ingest, invoicing, jobs, metering, rating, resources, triggers
+    from billing_pipeline.defs import (
+        checks,
+        guard,
+        ingest,
+        invoicing,
+        jobs,
+        metering,
+        rating,
+        resources,
+        triggers,
+    )
 
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing]),
+        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing, guard]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[
             jobs.landing_job,
@@ -23,6 +33,7 @@ def defs() -> dg.Definitions:
             jobs.rollups_job,
             jobs.completeness_job,
             jobs.restating_job,
+            jobs.anomalies_job,
             jobs.invoices_job,
             triggers.daily_close,
         ],

@@ -32,6 +32,11 @@ restating_job = dg.define_asset_job(
     dg.AssetSelection.assets("restated_rollups"),
     description="Metered quantity of usage days as known now, after late events and corrections.",
 )
+anomalies_job = dg.define_asset_job(
+    "anomalies_of_day",
+    dg.AssetSelection.groups("guard"),
+    description="Usage of posting days beside what was to be expected of it.",
+)
 invoices_job = dg.define_asset_job(
     "invoices_of_day",
     dg.AssetSelection.groups("rating", "invoicing"),
