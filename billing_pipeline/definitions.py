@@ -13,11 +13,12 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 def defs() -> dg.Definitions:
     """All assets, checks, jobs, schedules, sensors and resources."""
     from billing_pipeline.defs import (
+        anomalies,
         checks,
-        guard,
         ingest,
         invoicing,
         jobs,
+        ledger,
         metering,
         rating,
         resources,
@@ -25,7 +26,7 @@ def defs() -> dg.Definitions:
     )
 
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing, guard]),
+        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing, anomalies, ledger]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[
             jobs.landing_job,

@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy import Engine as ControlDatabase
 
+    from billing_pipeline.guardrails.current_customers import CurrentCustomers
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
+    from billing_pipeline.guardrails.policies.policy import Policies
     from billing_pipeline.guardrails.ports import Pricer, TermsBook
+    from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
+    from billing_pipeline.guardrails.registry_book import RegistryBook
 
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
 
@@ -95,11 +99,29 @@ class Pipeline:
 
     @cached_property
     def control(self) -> "ControlDatabase":
-        """The control database, migrated to head."""
+        """The control database, migrated to head.
+
+        Raises:
+            SettingsError: it is to be PostgreSQL, and the driver is not installed or the URL cannot be read.
+        """
+        from sqlalchemy.exc import ArgumentError
+
         from billing_pipeline.control.database import open_control
 
         self.settings.home.mkdir(parents=True, exist_ok=True)
-        return open_control(self.settings.control_url)
+        try:
+            return open_control(self.settings.control_url)
+        except ImportError as error:
+            raise SettingsError(
+                f"BILLING_CONTROL_URL names PostgreSQL, but its driver cannot be loaded ({error}): "
+                "pip install 'billing-pipeline[postgres]'"
+            ) from error
+        except (ArgumentError, ValueError) as error:
+            # What was given is not repeated: it may hold a password.
+            raise SettingsError(
+                "BILLING_CONTROL_URL cannot be read; write postgresql://user@host:port/database, with special "
+                "characters of a password as %XX, or leave the password to PGPASSFILE"
+            ) from error
 
     def queue(self, on_failure: Callable[[QueueFailedError], None] | None = None) -> StoredQueue:
         """The durable queue; close it (or use it as a context manager) to let the next writer in.
@@ -124,16 +146,52 @@ class Pipeline:
     def serve(self) -> int:
         """Serve the gateway until it is stopped; returns the process's exit status."""
         from billing_pipeline.control.api_keys import api_keys
+        from billing_pipeline.gateway.desk import Desk
         from billing_pipeline.gateway.gateway import Gateway
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
+        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
 
         def stop(error: QueueFailedError) -> None:
             gateway.fail(error)
 
         queue = self.queue(on_failure=stop)
-        gateway = Gateway(queue, self.settings.gateway, RequestLog())
-        return serve(gateway, lambda: api_keys(self.control), queue.close)
+        with self.guard_ledger(OperatorTerms(), OperatorPrices()) as ledger:
+            desk = Desk(self.control, ledger)
+            gateway = Gateway(queue, self.settings.gateway, RequestLog(), desk=desk)
+            return serve(gateway, lambda: api_keys(self.control), queue.close)
+
+    @cached_property
+    def guard_policies(self) -> "Policies":
+        """What the guard holds the customers of each plan to; nothing is limited where there is no document.
+
+        Raises:
+            DocumentError: it has faults.
+        """
+        from billing_pipeline.guardrails.policies.policy_document import load_policies
+
+        return load_policies(self.settings.guard_path, self.books)
+
+    def guard_customers(self, queue: Queue) -> "CurrentCustomers":
+        """The customers as the log says now; `keep_current` has them read again beside the work, `close` ends that."""
+        from billing_pipeline.guardrails.current_customers import CurrentCustomers
+        from billing_pipeline.ingest.registry_log import RegistryReader
+        from billing_pipeline.rating.holdings import Rules
+
+        reader = RegistryReader(self.workshop, self.lander(queue))
+        return CurrentCustomers(reader.read, Rules(self.books))
+
+    def guard_terms(self, customers: "CurrentCustomers") -> "RegistryBook":
+        """What holds for whom, by registry and policies."""
+        from billing_pipeline.guardrails.registry_book import RegistryBook
+
+        return RegistryBook(customers, self.guard_policies)
+
+    def guard_pricer(self, customers: "CurrentCustomers") -> "UsagePricer":
+        """What usage costs, by registry and rule books."""
+        from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
+
+        return UsagePricer(customers, customers.rules, self.guard_policies)
 
     def guard_ledger(self, terms_book: "TermsBook", pricer: "Pricer") -> "LedgerWriter":
         """The guard's ledger in the control database; close it, or use it as a context manager.

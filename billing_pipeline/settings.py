@@ -11,7 +11,7 @@ from billing_pipeline.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENGINES = ("duckdb", "spark")
-QUEUE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _WEBHOOK_URL = re.compile(r"https?://[^\s/?#]+\S*", re.ASCII)
 _SPARK_MASTER = re.compile(r"local(\[(\*|[1-9]\d*)(,[1-9]\d*)?\])?|yarn|(spark|k8s)://\S+")
 
@@ -59,6 +59,8 @@ class Settings:
     """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
     webhook: WebhookSettings | None = None
     """None: notices of the guard are kept, and not sent."""
+    control_database_url: str | None = field(default=None, repr=False)
+    """The control database's PostgreSQL; without one it is a file in the home. It may hold a password."""
 
     @property
     def queue_path(self) -> Path:
@@ -73,6 +75,8 @@ class Settings:
     @property
     def control_url(self) -> str:
         """SQLAlchemy URL of the control database."""
+        if self.control_database_url is not None:
+            return f"postgresql+psycopg://{self.control_database_url.partition('://')[2]}"
         return f"sqlite:///{self.home / 'control.sqlite'}?timeout=60"
 
     @property
@@ -94,6 +98,11 @@ class Settings:
     def rule_books_path(self) -> Path:
         """The folder of rule books, one YAML file per version."""
         return self.data / "rule_books"
+
+    @property
+    def guard_path(self) -> Path:
+        """The guard's policies; without the file nothing is limited."""
+        return self.data / "guard.yaml"
 
     @property
     def registry_path(self) -> Path:
@@ -131,7 +140,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         engine=_engine(values),
         spark_master=_spark_master(values),
         gateway=_gateway(values),
-        queue_url=_queue_url(values),
+        queue_url=_postgres_url(values, "queue_url"),
+        control_database_url=_postgres_url(values, "control_url"),
         webhook=_webhook(values),
     )
 
@@ -153,6 +163,7 @@ _NAMES = {
     "gateway_drain_seconds": "BILLING_GATEWAY_DRAIN_SECONDS",
     "gateway_clock_seconds": "BILLING_GATEWAY_CLOCK_SECONDS",
     "queue_url": "BILLING_QUEUE_URL",
+    "control_url": "BILLING_CONTROL_URL",
     "webhook_url": "BILLING_WEBHOOK_URL",
     "webhook_secret": "BILLING_WEBHOOK_SECRET",
 }
@@ -195,12 +206,12 @@ def _gateway(values: Mapping[str, str]) -> GatewaySettings:
     )
 
 
-def _queue_url(values: Mapping[str, str]) -> str | None:
-    url = values.get("queue_url")
-    if url is not None and url.partition("://")[0] not in QUEUE_SCHEMES:
+def _postgres_url(values: Mapping[str, str], name: str) -> str | None:
+    url = values.get(name)
+    if url is not None and url.partition("://")[0] not in POSTGRES_SCHEMES:
         # What was given is not repeated: it may hold a password.
         raise SettingsError(
-            "BILLING_QUEUE_URL: give postgresql://user@host:port/database, or nothing for a file in the home"
+            f"{_NAMES[name]}: give postgresql://user@host:port/database, or nothing for a file in the home"
         )
     return url
 

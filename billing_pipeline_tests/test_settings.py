@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from billing_pipeline.errors import SettingsError
-from billing_pipeline.settings import PROJECT_ROOT, load_settings
+from billing_pipeline.settings import POSTGRES_SCHEMES, PROJECT_ROOT, load_settings
 
 
 def with_file(tmp_path: Path, text: str, **env: str) -> dict[str, str]:
@@ -92,6 +92,18 @@ def test_another_kind_of_queue_is_refused_without_repeating_its_password(tmp_pat
     assert "s3cret" not in str(error.value)
     settings = load_settings(without_file(tmp_path, BILLING_QUEUE_URL="postgresql://billing:s3cret@db/usage"))
     assert "s3cret" not in repr(settings)
+
+
+def test_the_control_database_is_a_file_unless_a_postgresql_is_named(tmp_path: Path) -> None:
+    """However its scheme is written, SQLAlchemy is to use the driver that is installed."""
+    for scheme in POSTGRES_SCHEMES:
+        url = f"{scheme}://billing:s3cret@db.internal/control?options=-csearch_path%3Dguard"
+        settings = load_settings(without_file(tmp_path, BILLING_CONTROL_URL=url))
+        assert settings.control_url == f"postgresql+psycopg://{url.partition('://')[2]}"
+        assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingsError, match="BILLING_CONTROL_URL: give postgresql://") as error:
+        load_settings(without_file(tmp_path, BILLING_CONTROL_URL="mysql://billing:s3cret@db/control"))
+    assert "s3cret" not in str(error.value)
 
 
 def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:

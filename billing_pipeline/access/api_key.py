@@ -75,6 +75,14 @@ class KeyRing:
             return None
         return key
 
+    def find_again(self, key_id: str, secret_sha256: str, now_us: int) -> ApiKey | None:
+        """The key that was found before by a secret, if both are still good."""
+        key = self._keys.get(key_id)
+        if key is None or not key.is_good(now_us):
+            return None
+        is_good = any(each.sha256 == secret_sha256 and each.is_good(now_us) for each in key.secrets)
+        return key if is_good else None
+
 
 def new_key_id() -> str:
     """A key's id: not secret, so that logs and lists can name it."""
@@ -94,3 +102,8 @@ def key_text(key_id: str, secret: str) -> str:
 def sha256_of(secret: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def secret_of(text: str) -> str:
+    """The secret in a key as its holder writes it."""
+    return text.rpartition("_")[2]

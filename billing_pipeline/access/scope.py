@@ -10,6 +10,10 @@ class Right(StrEnum):
     """What the holder of a key may ask for."""
 
     EVENTS_WRITE = "events:write"
+    GUARD_USE = "guard:use"
+    """Reserve, settle, release, extend and see balances."""
+    GUARD_ADMIN = "guard:admin"
+    """See and decide reviews, set limits, stop and resume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The rights of a key, and whose events it may write.
+    """The rights of a key, whose events it may write, and for whom it may use the guard.
 
     `customers` and `sources` are None where they are not limited. A source is named exactly, or by how it begins:
     `eu/*` takes every source that begins with `eu/`.
@@ -54,6 +58,10 @@ class Scope:
         if self.sources is not None and not self._has_source(corrects_source):
             return Denial("corrects.source", corrects_source, "be one that the API key may write for")
         return None
+
+    def covers(self, customer_id: str) -> bool:
+        """Whether it may be used for a customer."""
+        return self.customers is None or customer_id in self.customers
 
     def _has_source(self, source: str) -> bool:
         return any(_matches(pattern, source) for pattern in self.sources or ())

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from billing_pipeline.access.scope import Right
 from billing_pipeline.errors import ApiKeyError
 
 if TYPE_CHECKING:
@@ -16,13 +17,20 @@ _HOUR_US = 3_600_000_000
 
 @click.group()
 def keys() -> None:
-    """API keys, one per producer: what it may send through the gateway."""
+    """API keys, one per producer: what it may do through the gateway."""
 
 
 @keys.command("create")
 @click.option("--name", required=True, help="The producer; its events are kept under this name.")
 @click.option(
     "--customer", "customers", multiple=True, metavar="ID", help="Only for this customer; repeatable."
+)
+@click.option(
+    "--right",
+    "rights",
+    multiple=True,
+    type=click.Choice([right.value for right in Right]),
+    help="What it may do; repeatable; default: events:write.",
 )
 @click.option(
     "--source",
@@ -36,14 +44,16 @@ def keys() -> None:
     "--expires", metavar="INSTANT", help="When it ends, such as 2027-01-01T00:00:00Z; default: never."
 )
 def create_key(
+    *,
     name: str,
     customers: tuple[str, ...],
+    rights: tuple[str, ...],
     sources: tuple[str, ...],
     events_per_second: int | None,
     expires: str | None,
 ) -> None:
-    """Issue a key that may write events, and print it once: it is not kept."""
-    from billing_pipeline.access.scope import ANY, Right, Scope
+    """Issue a key, and print it once: it is not kept."""
+    from billing_pipeline.access.scope import ANY, Scope
     from billing_pipeline.contract.limits import ID_CHARACTERS
     from billing_pipeline.control.api_keys import issue_key
     from billing_pipeline.control.clock import now_us
@@ -52,7 +62,8 @@ def create_key(
         raise ApiKeyError(f"--name must have 1 to {ID_CHARACTERS} printable characters")
     if misplaced := next((pattern for pattern in sources if ANY in pattern[:-1]), None):
         raise ApiKeyError(f"--source {misplaced!r}: the * may only stand at the end")
-    scope = Scope(frozenset({Right.EVENTS_WRITE}), frozenset(customers) or None, sources or None)
+    granted = frozenset(map(Right, rights)) or frozenset({Right.EVENTS_WRITE})
+    scope = Scope(granted, frozenset(customers) or None, sources or None)
     text = issue_key(
         _control(),
         name,
@@ -82,11 +93,11 @@ def list_keys(as_json: bool) -> None:
 
     table = Table(title="API keys", title_justify="left")
     table.add_column("id", no_wrap=True)
-    for column in ("name", "state", "customers", "sources", "events/s", "expires", "secrets"):
+    for column in ("name", "state", "rights", "customers", "sources", "events/s", "expires", "secrets"):
         table.add_column(column)
     for key in found:
         row = _row(key, now)
-        table.add_row(*(_cell(row[name]) for name in row if name != "rights"))
+        table.add_row(*map(_cell, row.values()))
     Console().print(table)
 
 

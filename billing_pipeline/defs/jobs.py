@@ -29,12 +29,13 @@ completeness_job = dg.define_asset_job(
 )
 restating_job = dg.define_asset_job(
     "restate_usage_days",
-    dg.AssetSelection.assets("restated_rollups"),
-    description="Metered quantity of usage days as known now, after late events and corrections.",
+    dg.AssetSelection.assets("restated_rollups", "ledger_reconciliation"),
+    description="Metered quantity of usage days as known now, after late events and corrections, and what the guard "
+    "settled on them beside it.",
 )
 anomalies_job = dg.define_asset_job(
     "anomalies_of_day",
-    dg.AssetSelection.groups("guard"),
+    dg.AssetSelection.assets("anomaly_report"),
     description="Usage of posting days beside what was to be expected of it.",
 )
 invoices_job = dg.define_asset_job(

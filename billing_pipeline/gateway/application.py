@@ -9,12 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from billing_pipeline.gateway.console.console import Console
 from billing_pipeline.gateway.events_endpoint import EventsEndpoint
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.metrics import CONTENT_TYPE
 from billing_pipeline.gateway.openapi import openapi_document
 from billing_pipeline.gateway.request import Receive, Scope, Send
 from billing_pipeline.gateway.request_code import RequestCode
+from billing_pipeline.gateway.review_routes import review_routes
 
 _EVENTS_PATH = "/v1/events"
 
@@ -68,6 +70,8 @@ def application(gateway: Gateway) -> Application:
             Route("/readyz", is_ready),
             Route("/metrics", show_metrics),
             Route("/openapi.json", show_openapi),
+            *review_routes(gateway),
+            *Console(gateway).routes(),
         ],
     )
 

@@ -13,6 +13,7 @@ from billing_pipeline.errors import (
     RequestRefusedError,
 )
 from billing_pipeline.gateway.byte_budget import ByteBudget
+from billing_pipeline.gateway.desk import Desk
 from billing_pipeline.gateway.metrics import Metrics, QueueCollector
 from billing_pipeline.gateway.rate_limit import RateLimiter
 from billing_pipeline.gateway.request_code import RequestCode
@@ -35,6 +36,8 @@ class Gateway:
     settings: GatewaySettings
     log: RequestLog
     on_failure: Callable[[], None] = lambda: None
+    desk: Desk | None = None
+    """Where people work on what the guard has stopped; None where the guard is not served."""
     keys: KeyRing = field(default_factory=KeyRing)
     metrics: Metrics = field(default_factory=Metrics)
     limiter: RateLimiter = field(default_factory=RateLimiter)

@@ -55,6 +55,16 @@ class Metrics:
             "billing_gateway_key_failures", "Times the API keys could not be read.", registry=registry
         )
 
+        self.desk_requests = Counter(
+            "billing_gateway_desk_requests",
+            "Requests to the review routes and the console by status.",
+            ["status"],
+            registry=registry,
+        )
+        self.chore_failures = Counter(
+            "billing_gateway_chore_failures", "Times a chore failed, by chore.", ["chore"], registry=registry
+        )
+
     def gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
         """Show what a function says whenever the metrics are read."""
         Gauge(name, meaning, registry=self.registry).set_function(value)

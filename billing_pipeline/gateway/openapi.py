@@ -7,6 +7,7 @@ from typing import Any
 from billing_pipeline.contract.json_schema import event_schema
 from billing_pipeline.contract.reason_codes import RejectionCode
 from billing_pipeline.gateway.limits import EVENTS
+from billing_pipeline.gateway.openapi_review import review_paths
 from billing_pipeline.gateway.request_code import RequestCode
 
 Json = dict[str, Any]
@@ -49,6 +50,7 @@ def openapi_document() -> Json:
             "/openapi.json": {
                 "get": _get("openapi", "This document.", {_JSON: {"schema": {"type": "object"}}})
             },
+            **review_paths(),
         },
         "components": {
             "schemas": _event_schemas()

@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 
 from billing_pipeline.errors import QueueError, SettingsError
-from billing_pipeline.settings import QUEUE_SCHEMES
+from billing_pipeline.settings import POSTGRES_SCHEMES
 
 CONNECT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_SECONDS = 60
@@ -47,7 +47,7 @@ class PostgresServer:
             given = conninfo_to_dict(f"postgresql{colon}{rest}")
         except psycopg.Error:
             given = {}
-        if scheme not in QUEUE_SCHEMES or not given:
+        if scheme not in POSTGRES_SCHEMES or not given:
             raise SettingsError(
                 "BILLING_QUEUE_URL cannot be read; write postgresql://user@host:port/database, with special "
                 "characters of a password as %XX, or leave the password to PGPASSFILE"

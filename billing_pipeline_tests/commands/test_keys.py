@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from billing_pipeline.access.api_key import KeyRing
+from billing_pipeline.access.scope import Right
 from billing_pipeline.control.api_keys import api_keys
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.control.database import open_control
@@ -74,6 +75,15 @@ def test_a_created_key_is_printed_once_and_good(keys: Run, ring: Callable[[], Ke
     for output in (keys("list").stdout, keys("list", "--json").stdout):
         assert found.key_id in output
         assert text.rpartition("_")[2] not in output
+
+
+def test_a_key_has_the_rights_that_were_asked_for(keys: Run, ring: Callable[[], KeyRing]) -> None:
+    """Several, or else to write events."""
+    text = keys("create", "--name", "agents", "--right", "guard:use", "--right", "guard:admin").stdout.strip()
+    found = ring().find(text, now_us())
+    assert found is not None
+    assert found.scope.rights == {Right.GUARD_USE, Right.GUARD_ADMIN}
+    assert [each["rights"] for each in listed(keys)] == [["guard:admin", "guard:use"]]
 
 
 def test_a_revoked_key_is_refused_and_listed(keys: Run, ring: Callable[[], KeyRing]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from billing_pipeline.contract.parsing import parse
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.definitions import defs
-from billing_pipeline.defs import guard
+from billing_pipeline.defs import anomalies
 from billing_pipeline.defs.closing import close_through
 from billing_pipeline.metering.calendar import DAY_US
 from billing_pipeline.pipeline import Pipeline
@@ -52,7 +52,7 @@ def test_a_report_that_fails_holds_no_close_up(fresh_home: Pipeline, monkeypatch
     def fail(*_arguments: object) -> "StageResult":
         raise RuntimeError("no report today")
 
-    monkeypatch.setattr(guard, "report_anomalies", fail)
+    monkeypatch.setattr(anomalies, "report_anomalies", fail)
     received_at = now_us() - 3 * DAY_US
     with fresh_home.queue() as queue:
         queue.append("test", [parse(b"broken")], [received_at])

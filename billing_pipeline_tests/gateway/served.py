@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from billing_pipeline.access.scope import Scope
+from billing_pipeline.access.scope import Right, Scope
 from billing_pipeline.control.api_keys import issue_key
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.control.database import open_control
@@ -46,7 +46,12 @@ class Served:
     def issue(self, name: str) -> str:
         """A new key."""
         return issue_key(
-            self.control, name, Scope(), events_per_second=None, expires_at=None, now_us=now_us()
+            self.control,
+            name,
+            Scope(frozenset(Right)),
+            events_per_second=None,
+            expires_at=None,
+            now_us=now_us(),
         )
 
     def connect(self) -> socket.socket:

@@ -21,7 +21,8 @@ def test_the_documents_own_schemas_are_schemas() -> None:
 
 
 def test_every_route_is_in_the_document(door: Any) -> None:
-    served = {route.path for route in door.client.app.routes}
+    # The console is for people: its pages are no interface.
+    served = {route.path for route in door.client.app.routes if not route.path.startswith("/console")}
     assert served == set(door.client.get("/openapi.json").json()["paths"])
 
 
@@ -37,7 +38,7 @@ def test_requests_made_from_the_document_are_answered_as_it_says(served: Served,
     """On every route: status, headers, content type and body."""
     api = schemathesis.openapi.from_dict(openapi_document())
     operations = [found.ok() for found in api.get_all_operations() if isinstance(found, Ok)]
-    assert len(operations) == len(openapi_document()["paths"])
+    assert len(operations) == sum(map(len, openapi_document()["paths"].values()))
     operation = data.draw(st.sampled_from(operations))
     case = data.draw(operation.as_strategy())
     case.call_and_validate(

@@ -1,5 +1,6 @@
 """The review queue: what waits for a person's word, and what was said before."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, RowMapping, Select, func, literal, select, tuple_
 
 from billing_pipeline.control.guard_tables import GUARD_REVIEW_DECISIONS, GUARD_REVIEWS
-from billing_pipeline.errors import ReviewNotFoundError
+from billing_pipeline.errors import GuardRequestError, ReviewNotFoundError
 from billing_pipeline.guardrails.review.customers import Customers
 from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows, number_of
 from billing_pipeline.guardrails.review.shown import Instant, Nano
@@ -17,6 +18,7 @@ ReviewState = Literal["open", "decided", "all"]
 Evidence = dict[str, Any]
 
 _DECISIONS_MOST = 1000
+_REVIEW_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,8 @@ def reviews(
     if after is not None:
         opened_at, _, review_id = after.partition(".")
         instant = number_of(opened_at)
+        if _REVIEW_ID.fullmatch(review_id) is None:
+            raise GuardRequestError("after", after, "give what the page before said")
         query = query.where(
             tuple_(table.opened_at, table.review_id) < tuple_(literal(instant), literal(review_id))
         )
@@ -94,6 +98,8 @@ def review(control: Engine, review_id: str, customers: Customers = None) -> Revi
     Raises:
         ReviewNotFoundError: there is none, or it is of a customer that may not be seen.
     """
+    if _REVIEW_ID.fullmatch(review_id) is None:
+        raise ReviewNotFoundError(review_id[:200])
     with control.connect() as connection:
         query: Select[Any] = select(GUARD_REVIEWS).where(GUARD_REVIEWS.c.review_id == review_id)
         for found in _reviews(connection, connection.execute(query).mappings().all()):

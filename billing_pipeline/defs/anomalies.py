@@ -1,4 +1,4 @@
-"""The guard in the lake: each day's usage beside what was to be expected of it."""
+"""The anomaly report: each day's usage beside what was to be expected of it."""
 
 from collections.abc import Iterator
 
