@@ -111,10 +111,11 @@ def test_the_counts_of_a_day_are_told_by_outcome(instance: "DagsterInstance") ->
 
 @pytest.mark.usefixtures("home")
 def test_one_partition_materialized_by_hand_comes_out_as_it_was() -> None:
-    """As in the UI: one day of records, one day × rule version of rollups, one day of invoices."""
+    """As in the UI: one day of records, one day × rule version of rollups, one day of anomalies and of invoices."""
     before = hashes()
     assert materialize("records_of_day", DAYS[1]) == "success"
     assert materialize("rollups_of_day", f"{DAYS[1]}|{RULE_VERSION}") == "success"
+    assert materialize("anomalies_of_day", DAYS[1]) == "success"
     assert materialize("invoices_of_day", DAYS[-1]) == "success"
     assert hashes() == before
 
