@@ -12,10 +12,20 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 @dg.definitions
 def defs() -> dg.Definitions:
     """All assets, checks, jobs, schedules, sensors and resources."""
-    from billing_pipeline.defs import checks, ingest, invoicing, jobs, metering, rating, resources, triggers
+    from billing_pipeline.defs import (
+        checks,
+        ingest,
+        invoicing,
+        jobs,
+        ledger,
+        metering,
+        rating,
+        resources,
+        triggers,
+    )
 
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing]),
+        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing, ledger]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[
             jobs.landing_job,

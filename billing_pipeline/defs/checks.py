@@ -23,6 +23,7 @@ from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,
     BY_NAME,
     DUPLICATE_USAGE_EVENTS,
+    LEDGER_RECONCILIATION,
     RAW_USAGE_EVENTS,
     TABLES,
     UNMETERED_USAGE,
@@ -179,6 +180,30 @@ def raw_append_only(pipeline: PipelineResource) -> dg.AssetCheckResult:
         description="; ".join(faults[:FAULTS_SHOWN]) or None,
         metadata={"snapshots": len(log.snapshots), "landings": len(log.landings), "files": len(files)},
     )
+
+
+@dg.asset_check(
+    asset=LEDGER_RECONCILIATION.name,
+    description="Every difference between what the guard settled and what was rated has a known cause.",
+)
+def ledger_explained(
+    context: dg.AssetCheckExecutionContext, pipeline: PipelineResource
+) -> dg.AssetCheckResult:
+    """Name the customers of whose usage days something is unexplained; invoices do not wait for it."""
+    billing = pipeline.open()
+    days = checked_days(context, billing, LEDGER_RECONCILIATION)
+    with billing.engine.session() as session:
+        scan(billing.workshop, session, "reconciled", LEDGER_RECONCILIATION, days)
+        rows = session.rows(
+            "SELECT usage_day, customer_id, currency, unexplained, difference FROM reconciled "
+            "WHERE unexplained <> 0 ORDER BY usage_day, customer_id, currency"
+        )
+    faults = [
+        f"{day}: {customer_id} {currency}: {unexplained} of {difference} nano-units are unexplained; see "
+        f"`billing reconcile ledger --customer {customer_id}`"
+        for day, customer_id, currency, unexplained, difference in rows
+    ]
+    return verdict(faults, days, dg.AssetCheckSeverity.ERROR)
 
 
 schema_checks = [_schema_check(table) for table in TABLES]

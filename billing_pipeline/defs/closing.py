@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from billing_pipeline.audit.guard_day import held_days
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.control.partition_records import last_records
@@ -102,7 +103,9 @@ def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> 
             runs.run(step)
         runs.run(Step("rollups_complete", first, last, checks_only=True))
         restate, made = days_to_restate(pipeline, made)
-        for part in stretches(restate):
+        # A hold may be settled on the day after: what is known of the day before is made anew.
+        held = held_days(pipeline.control, stretch[0] - timedelta(days=1), stretch[-1])
+        for part in stretches(sorted({*restate, *held})):
             runs.run(Step("restate_usage_days", PartitionKey(part[0]), PartitionKey(part[-1])))
         told(f"invoices of {first} to {last}", done + 2, of)
         runs.run(Step("invoices_of_day", first, last))

@@ -29,8 +29,9 @@ completeness_job = dg.define_asset_job(
 )
 restating_job = dg.define_asset_job(
     "restate_usage_days",
-    dg.AssetSelection.assets("restated_rollups"),
-    description="Metered quantity of usage days as known now, after late events and corrections.",
+    dg.AssetSelection.assets("restated_rollups", "ledger_reconciliation"),
+    description="Metered quantity of usage days as known now, after late events and corrections, and what the guard "
+    "settled on them beside it.",
 )
 invoices_job = dg.define_asset_job(
     "invoices_of_day",

@@ -17,6 +17,7 @@ from billing_pipeline.schemas.columns import (
     optional,
     required,
 )
+from billing_pipeline.schemas.ledger_causes import CAUSES
 from billing_pipeline.schemas.table import Column, Table, pick
 
 PAYLOAD = Column("payload", BYTES, "The bytes as they came.")
@@ -486,6 +487,58 @@ INVOICE_LINES = Table(
     },
 )
 
+_PRICED_EVENTS = _counted("quantity", "unit", "dimensions", "customer_id", "usage_day")
+
+
+_RATED_DAY = ("usage_rollups.quantity", "usage_rollups.usage_day", "registry_changes.details")
+
+
+def _nano(name: str, description: str) -> Column:
+    return Column(name, WHOLE, f"{description} Nano-units.")
+
+
+LEDGER_RECONCILIATION = Table(
+    name="ledger_reconciliation",
+    stage="guard",
+    description="What the guard settled on a usage day beside what was metered and rated for it, as known when the "
+    "partition was made, and the difference by cause; the causes add up to it. Made anew when usage of the day is "
+    "posted. Only of customers that the guard knows.",
+    columns=(
+        *pick(BOOKED, "usage_day"),
+        *required(*pick(PARSED, "customer_id")),
+        *pick(RATED, "currency"),
+        _nano("guard_settled", "What holds granted on the day were settled at, late ones too."),
+        _nano("rated", "What the day adds to its usage period: usage, discounts, coupons and maximums."),
+        _nano("difference", "Rated less settled: what is due beyond what the guard knew."),
+        *(_nano(name, f"Cause: {meaning}.") for name, meaning in CAUSES.items()),
+        _nano("overrun", "What was settled above the holds."),
+        _nano("overdraft", "What of that no credit was there for."),
+        Column("holds", WHOLE, "Settled holds.", at_least=0),
+        Column("events", WHOLE, "Billable events of the day in the log, and corrected rows.", at_least=0),
+    ),
+    partition_by=("usage_day",),
+    order_by=("customer_id", "currency"),
+    hash_rows=True,
+    upstream=("unique_usage_events", "usage_corrections", "usage_rollups", "registry_changes"),
+    derived_from={
+        **dict.fromkeys(("guard_settled", "settled_by_amount", "overrun", "overdraft", "holds"), ()),
+        **dict.fromkeys(
+            ("rated", "discount", "rounding"),
+            ("usage_rollups.quantity", "usage_rollups.usage_day", "registry_changes.details"),
+        ),
+        **dict.fromkeys(
+            ("difference", "tier_position", "unexplained"), (*_PRICED_EVENTS, "usage_rollups.quantity")
+        ),
+        "unguarded": (*_PRICED_EVENTS, "unique_usage_events.source", "unique_usage_events.id"),
+        "late": (*_PRICED_EVENTS, "unique_usage_events.posting_day"),
+        "corrected": (*_PRICED_EVENTS, "usage_corrections.sign"),
+        "conflicting": (*_PRICED_EVENTS, "unique_usage_events.source", "unique_usage_events.id"),
+        "not_metered_yet": ("unique_usage_events.source", "unique_usage_events.id"),
+        "repriced": ("registry_changes.details",),
+        "events": _counted("billable", "usage_day"),
+    },
+)
+
 TABLES = (
     RAW_USAGE_EVENTS,
     REGISTRY_CHANGES,
@@ -503,6 +556,7 @@ TABLES = (
     RATED_PERIODS,
     BLOCKED_INVOICES,
     INVOICE_LINES,
+    LEDGER_RECONCILIATION,
 )
 """All tables. `day` columns named first in `partition_by` are the ones Dagster's daily partitions run over."""
 

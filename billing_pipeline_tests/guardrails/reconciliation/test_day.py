@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.guardrails.reconciliation.day import (
-    CAUSES,
     HoldFigures,
     LogFigures,
     RatedFigures,
     reconcile_day,
 )
+from billing_pipeline.schemas.ledger_causes import CAUSES
 
 NANO = st.integers(-(10**15), 10**15)
 COUNT = st.integers(0, 10**6)
