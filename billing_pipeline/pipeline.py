@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy import Engine as ControlDatabase
 
+    from billing_pipeline.guardrails.current_customers import CurrentCustomers
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
     from billing_pipeline.guardrails.policies.policy import Policies
     from billing_pipeline.guardrails.ports import Pricer, TermsBook
+    from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
+    from billing_pipeline.guardrails.registry_book import RegistryBook
 
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
 
@@ -168,6 +171,27 @@ class Pipeline:
         from billing_pipeline.guardrails.policies.policy_document import load_policies
 
         return load_policies(self.settings.guard_path, self.books)
+
+    def guard_customers(self, queue: Queue) -> "CurrentCustomers":
+        """The customers as the log says now; `keep_current` has them read again beside the work, `close` ends that."""
+        from billing_pipeline.guardrails.current_customers import CurrentCustomers
+        from billing_pipeline.ingest.registry_log import RegistryReader
+        from billing_pipeline.rating.holdings import Rules
+
+        reader = RegistryReader(self.workshop, self.lander(queue))
+        return CurrentCustomers(reader.read, Rules(self.books))
+
+    def guard_terms(self, customers: "CurrentCustomers") -> "RegistryBook":
+        """What holds for whom, by registry and policies."""
+        from billing_pipeline.guardrails.registry_book import RegistryBook
+
+        return RegistryBook(customers, self.guard_policies)
+
+    def guard_pricer(self, customers: "CurrentCustomers") -> "UsagePricer":
+        """What usage costs, by registry and rule books."""
+        from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
+
+        return UsagePricer(customers, customers.rules, self.guard_policies)
 
     def guard_ledger(self, terms_book: "TermsBook", pricer: "Pricer") -> "LedgerWriter":
         """The guard's ledger in the control database; close it, or use it as a context manager.

@@ -16,6 +16,9 @@ from billing_pipeline.control.database import writing
 from billing_pipeline.control.tables import API_KEY_ENDS, API_KEY_SECRETS, API_KEYS
 from billing_pipeline.errors import ApiKeyError
 
+RESERVED_NAMES = frozenset({"guard"})
+"""What is sent under it counts as paid by a hold."""
+
 
 def issue_key(
     engine: Engine,
@@ -29,8 +32,12 @@ def issue_key(
     """Record a new key and return its text, which is not kept. Instants are UTC µs.
 
     Raises:
-        ApiKeyError: there is or was a key of this name.
+        ApiKeyError: there is or was a key of this name, or the pipeline itself sends under it.
     """
+    if name in RESERVED_NAMES:
+        raise ApiKeyError(
+            f"{name!r} is the name under which the pipeline itself sends events of settled holds; choose another one"
+        )
     key_id, secret = new_key_id(), new_secret()
     values = {
         "key_id": key_id,

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from billing_pipeline.gateway.console.console import Console
 from billing_pipeline.gateway.events_endpoint import EventsEndpoint
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.metrics import CONTENT_TYPE
@@ -70,6 +71,7 @@ def application(gateway: Gateway) -> Application:
             Route("/metrics", show_metrics),
             Route("/openapi.json", show_openapi),
             *review_routes(gateway),
+            *Console(gateway).routes(),
         ],
     )
 

@@ -26,7 +26,7 @@ class CurrentCustomers:
             rules: the rule books.
         """
         self._read = read
-        self._rules = rules
+        self.rules = rules
         self._reading = threading.Lock()
         self._missed = threading.Event()
         self._ended = threading.Event()
@@ -39,7 +39,7 @@ class CurrentCustomers:
             registry = self._read()
             if registry is self.days.registry:
                 return False
-            self.days = CustomerDays(registry, self._rules)
+            self.days = CustomerDays(registry, self.rules)
             return True
 
     def look_again(self) -> None:

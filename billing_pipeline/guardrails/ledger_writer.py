@@ -28,6 +28,8 @@ WAITING_MOST = 20_000
 
 SWEEP_SECONDS = 1.0
 """How often what is due by time is ended, whether anybody asks or not."""
+SWEEP_MOST = 1000
+"""Of each kind, in one transaction; where there is more it goes on at once, between the groups of requests."""
 
 Asked = tuple[Request | Command, Future[Any]]
 
@@ -92,8 +94,8 @@ class LedgerWriter:
         try:
             while (group := self._take(next_sweep)) is not None:
                 if time.monotonic() >= next_sweep:
-                    self._write([(ExpireDue(), Future())])
-                    next_sweep = time.monotonic() + self._sweep_seconds
+                    is_more = self._sweep()
+                    next_sweep = time.monotonic() + (0.0 if is_more else self._sweep_seconds)
                 if group:
                     self._write(group)
         finally:
@@ -103,6 +105,12 @@ class LedgerWriter:
                 waiting, self._waiting = self._waiting, []
             _fail(waiting, lambda: GuardUnavailableError("the guard's ledger has ended; nothing was moved"))
             self._store.close()
+
+    def _sweep(self) -> bool:
+        """End what is due; whether there may be more of it than one transaction takes."""
+        due, done = ExpireDue(at_most=SWEEP_MOST), Future[Done]()
+        self._write([(due, done)])
+        return done.exception() is None and done.result().changed >= SWEEP_MOST
 
     def _take(self, until: float) -> list[Asked] | None:
         """What waits now, at most a group; None once nothing waits and nothing will come."""

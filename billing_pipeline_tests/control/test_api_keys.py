@@ -68,6 +68,15 @@ def test_a_name_is_given_once(control_url: str) -> None:
     engine.dispose()
 
 
+def test_the_name_of_the_guard_is_not_given(control_url: str) -> None:
+    """What is sent under it would count as paid by a hold."""
+    engine = open_control(control_url)
+    with pytest.raises(ApiKeyError, match="the pipeline itself"):
+        issue(engine, name="guard")
+    assert api_keys(engine) == []
+    engine.dispose()
+
+
 def test_an_unknown_id_is_refused(control_url: str) -> None:
     engine = open_control(control_url)
     with pytest.raises(ApiKeyError, match="no API key"):

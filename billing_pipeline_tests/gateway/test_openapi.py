@@ -21,7 +21,8 @@ def test_the_documents_own_schemas_are_schemas() -> None:
 
 
 def test_every_route_is_in_the_document(door: Any) -> None:
-    served = {route.path for route in door.client.app.routes}
+    # The console is for people: its pages are no interface.
+    served = {route.path for route in door.client.app.routes if not route.path.startswith("/console")}
     assert served == set(door.client.get("/openapi.json").json()["paths"])
 
 

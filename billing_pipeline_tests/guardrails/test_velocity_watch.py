@@ -1,7 +1,6 @@
 """The watch over velocity on a real ledger, on both databases: who is paused, once, and with what evidence."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, insert, select
@@ -20,12 +19,10 @@ VELOCITY = VelocityTerms(least_spend_per_minute=1_000, resume_after_seconds=600)
 
 
 @pytest.fixture
-def made(control_url: str) -> Iterator[MadeLedger]:
-    ledger = MadeLedger(control_url)
+def made(ledger: MadeLedger) -> MadeLedger:
     ledger.terms.for_all = made_terms(velocity=VELOCITY)
     ledger.clock.at_us = NOW
-    yield ledger
-    ledger.close()
+    return ledger
 
 
 @pytest.fixture

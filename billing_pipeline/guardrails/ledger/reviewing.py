@@ -24,8 +24,8 @@ class _Evidence(msgspec.Struct):
 _EVIDENCE = msgspec.json.Decoder(_Evidence)
 
 
-def decide_review(book: Book, command: DecideReview, at_us: int) -> Done:
-    """Carry out a decision and keep it.
+def decide_review(book: Book, command: DecideReview, at_us: int, *, lifts: bool = True) -> Done:
+    """Carry out a decision and keep it; to resume also lifts a pause, unless told otherwise.
 
     Raises:
         GuardRequestError: there is no such item, or no limit that could be raised so.
@@ -39,7 +39,9 @@ def decide_review(book: Book, command: DecideReview, at_us: int) -> Done:
     if command.decision == "raise_limit":
         _raise(book, command, review, at_us)
     if command.decision != "keep":
-        _resume(book, command, review, at_us)
+        if lifts:
+            lift(book, Lift(scope=review.scope, kind="pause", who=command.who, why=command.why), at_us)
+        _let_try_again(book, review, at_us)
     review.decided_at = at_us
     book.changes.decided_reviews.append((review.review_id, at_us))
     book.changes.decisions.append(
@@ -82,8 +84,7 @@ def _raise(book: Book, command: DecideReview, review: ReviewRow, at_us: int) -> 
     )
 
 
-def _resume(book: Book, command: DecideReview, review: ReviewRow, at_us: int) -> None:
-    lift(book, Lift(scope=review.scope, kind="pause", who=command.who, why=command.why), at_us)
+def _let_try_again(book: Book, review: ReviewRow, at_us: int) -> None:
     if kind_of(review.scope) == "session":
         session = book.session(review.scope)
         if session is not None and session.breaker == "open":

@@ -93,9 +93,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 def surroundings(control: Engine, item: Review, now_us: int) -> Surroundings:
     """Spend, sessions and actions of the item's scope, from an hour before it was opened to half an hour after."""
-    last_at = min(item.opened_at + AFTER_MINUTES * MINUTE_US, max(now_us, item.opened_at))
-    first_at = item.opened_at - BEFORE_MINUTES * MINUTE_US
-    first_at -= first_at % MINUTE_US
+    first_at, last_at = _stretch(item, now_us)
     with control.connect() as connection:
         return Surroundings(
             first_at=first_at,
@@ -104,6 +102,20 @@ def surroundings(control: Engine, item: Review, now_us: int) -> Surroundings:
             sessions=_sessions(connection, item, first_at),
             actions=_actions(connection, item, first_at, last_at),
         )
+
+
+def minutes_around(control: Engine, item: Review, now_us: int) -> Surroundings:
+    """As `surroundings`, without sessions and actions."""
+    first_at, last_at = _stretch(item, now_us)
+    with control.connect() as connection:
+        minutes = _minutes(connection, item, first_at, last_at)
+    return Surroundings(first_at=first_at, last_at=last_at, minutes=minutes, sessions=(), actions=())
+
+
+def _stretch(item: Review, now_us: int) -> tuple[int, int]:
+    last_at = min(item.opened_at + AFTER_MINUTES * MINUTE_US, max(now_us, item.opened_at))
+    first_at = item.opened_at - BEFORE_MINUTES * MINUTE_US
+    return first_at - first_at % MINUTE_US, last_at
 
 
 def _minutes(connection: Connection, item: Review, first_at: int, last_at: int) -> tuple[SpendMinute, ...]:

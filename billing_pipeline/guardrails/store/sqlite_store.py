@@ -40,11 +40,23 @@ STATEMENTS_KEPT = 256
 
 
 class SqliteStore:
-    """Opened with the first group, by the writer's thread."""
+    """Opened with the first group, by the writer's thread.
 
-    def __init__(self, path: Path, clock_us: Callable[[], int] = now_us) -> None:
+    Args:
+        path: the control database's file, migrated to head.
+        clock_us: in place of the wall clock, UTC µs.
+        connect: opens it as `sqlite3.connect` does; a test of power loss puts a file system of its own beneath.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock_us: Callable[[], int] = now_us,
+        connect: Callable[..., sqlite3.Connection] = sqlite3.connect,
+    ) -> None:
         self._path = path
         self._clock_us = clock_us
+        self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None
 
@@ -93,7 +105,7 @@ class SqliteStore:
             # What is not confirmed is gone: the journal of a commit that failed is rolled back with the connection.
             self.close()
             if isinstance(error, sqlite3.Error):
-                raise self._unavailable(error) from error
+                raise self._unavailable(error, "whether anything was moved is not known") from error
             raise
 
     def roll_back(self) -> None:
@@ -207,22 +219,23 @@ class SqliteStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(
+            connection = self._connect(
                 self._path,
                 timeout=BUSY_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=STATEMENTS_KEPT,
             )
-            # As every connection of the control database.
-            for pragma in ("journal_mode = DELETE", "synchronous = FULL", "foreign_keys = ON"):
+            # Truncated and synced, the journal of a commit cannot come back; a deleted one can, when the power goes
+            # before its folder is on disk, and takes back what was answered. Others may delete it all the same.
+            for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
                 connection.execute(f"PRAGMA {pragma}").fetchone()
             self._connection = connection
         return self._connection
 
-    def _unavailable(self, error: sqlite3.Error) -> GuardUnavailableError:
+    def _unavailable(self, error: sqlite3.Error, outcome: str = "nothing was moved") -> GuardUnavailableError:
         return GuardUnavailableError(
-            f"the guard's ledger {self._path} cannot be read or written ({error}); nothing was moved. "
+            f"the guard's ledger {self._path} cannot be read or written ({error}); {outcome}. "
             "See to the disk or to the process that locks the file, and ask again with the same key"
         )
 

@@ -1,7 +1,7 @@
-"""The calls that the queue makes of a `sqlite3.Connection`, made of apsw's, which can have a file system of its own."""
+"""What the queue and the ledger ask of a `sqlite3.Connection`, made of apsw's, which can have its own file system."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -26,6 +26,12 @@ class ApswConnection:
         with _sqlite3_errors():
             return ApswCursor(self._connection.execute(self._rewrite(sql), values).fetchall())
 
+    def executemany(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> "ApswCursor":
+        with _sqlite3_errors():
+            before = self._connection.total_changes()
+            self._connection.executemany(sql, rows)
+            return ApswCursor([], self._connection.total_changes() - before)
+
     def executescript(self, sql: str) -> None:
         self.execute(sql)
 
@@ -43,14 +49,18 @@ class ApswConnection:
 class ApswCursor:
     """Rows that have been read already."""
 
-    def __init__(self, rows: list[Any]) -> None:
+    def __init__(self, rows: list[Any], rowcount: int = -1) -> None:
         self._rows = iter(rows)
+        self.rowcount = rowcount
 
     def __iter__(self) -> Iterator[Any]:
         return self._rows
 
     def fetchone(self) -> Any:
         return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
 
 
 def connect_through(
