@@ -30,7 +30,9 @@ def ledger_reconciliation(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Set what the guard settled on usage days beside what was rated for them, and explain the difference."""
     billing = pipeline.open()
-    result = Reconciler(billing.workshop, billing.control).write(days_of(context.partition_keys))
+    result = Reconciler(billing.workshop, billing.control, billing.guard_policies).write(
+        days_of(context.partition_keys)
+    )
     yield from report(context, billing, result, [LEDGER_RECONCILIATION], billing.watermark())
 
 
