@@ -26,9 +26,9 @@ def reconcile_ledger(
 ) -> None:
     """Compare what the guard settled with what was rated, by customer and day; status 1 if any is unexplained."""
     from billing_pipeline.audit.report import DayRange
+    from billing_pipeline.commands.ledger_report import run_ledger
     from billing_pipeline.pipeline import Pipeline
     from billing_pipeline.settings import load_settings
-    from billing_pipeline.commands.ledger_report import run_ledger
 
     days = DayRange(first.date() if first else None, last.date() if last else None)
     if not run_ledger(Pipeline(load_settings()), days, customer, period, as_json=as_json):
