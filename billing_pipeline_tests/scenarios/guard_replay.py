@@ -8,7 +8,7 @@ same transaction as a hold (the same instant) may have come before or after it: 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, select
@@ -84,7 +84,6 @@ class Replayed:
     """The most steps that a session was let take above its breaker."""
     after_stop: int = 0
     """Holds granted while a stop was in force."""
-    denied_by: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_sound(self) -> bool:
@@ -133,7 +132,7 @@ def window_keys(hold: Any) -> list[WindowKey]:
     """The windows that a hold counts in."""
     customer_id = hold["customer_id"]
     scopes = [customer_scope(customer_id), project_scope(customer_id, hold["project_id"])]
-    keys = [
+    keys: list[WindowKey] = [
         (scope, window, window_start(window, hold["granted_at"], hold["period_starts_at"]))
         for scope in scopes
         for window in COUNTED
