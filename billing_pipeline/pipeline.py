@@ -260,15 +260,19 @@ class Pipeline:
         Raises:
             SettingsError: the control database is PostgreSQL, and the driver is not installed.
             DocumentError: rule books or policies have faults.
+            GuardUnavailableError: the ledger cannot be reached.
         """
         from billing_pipeline.control.clock import now_us
+        from billing_pipeline.guardrails.grant_sync import GrantSync
         from billing_pipeline.guardrails.guard import Guard
         from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         with self.queue() as queue, self.guard_customers(queue) as customers:
             terms = self.guard_terms(customers)
             with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
-                customers.keep_current()
+                grants = GrantSync(ledger, self.control, now_us)
+                grants.run(customers.days.registry)
+                customers.keep_current(after=grants.run)
                 yield Guard(
                     ledger,
                     StoredBalances(self.control, terms),
