@@ -158,7 +158,7 @@ class Pipeline:
         from billing_pipeline.control.api_keys import api_keys
         from billing_pipeline.gateway.desk import Desk
         from billing_pipeline.gateway.gateway import Gateway
-        from billing_pipeline.gateway.guard_chores import delivery_chores, watching_chores
+        from billing_pipeline.gateway.guard_chores import delivery_chores, registry_chores, watching_chores
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
         from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
@@ -191,6 +191,7 @@ class Pipeline:
                 gateway.desk = Desk(self.control, ledger, terms)
                 gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
                 chores += watching_chores(self.control, queue, ledger, terms, pricer)
+                chores += registry_chores(self.control, ledger, customers)
                 customers.keep_current(tell)
                 readers_and_queue.callback(customers.close)
             return serve(gateway, lambda: api_keys(self.control), readers_and_queue.close, chores)
