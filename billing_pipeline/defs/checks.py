@@ -15,6 +15,7 @@ from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, days_in_tags, version_in_tags
 from billing_pipeline.defs.resources import PipelineResource
+from billing_pipeline.invoicing.guard_true_up import missing_true_ups
 from billing_pipeline.metering.stage import Workshop, scan
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.pandera_schemas import faults_of
@@ -24,6 +25,7 @@ from billing_pipeline.schemas.tables import (
     BLOCKED_INVOICES,
     BY_NAME,
     DUPLICATE_USAGE_EVENTS,
+    INVOICE_LINES,
     LEDGER_RECONCILIATION,
     RAW_USAGE_EVENTS,
     TABLES,
@@ -208,6 +210,20 @@ def ledger_explained(
         for day, customer_id, currency, unexplained, difference in rows
     ]
     return verdict(faults, days, dg.AssetCheckSeverity.ERROR)
+
+
+@dg.asset_check(
+    asset="guard_true_ups",
+    description="The guard's ledger has spent what was invoiced, for every account whose period ended.",
+)
+def ledger_equals_invoices(
+    context: dg.AssetCheckExecutionContext, pipeline: PipelineResource
+) -> dg.AssetCheckResult:
+    """Name the accounts without a true-up, and what has come to their periods since."""
+    billing = pipeline.open()
+    days = checked_days(context, billing, INVOICE_LINES)
+    faults = missing_true_ups(billing.workshop, billing.control, days)
+    return verdict(faults, days, dg.AssetCheckSeverity.WARN)
 
 
 schema_checks = [_schema_check(table) for table in TABLES]
