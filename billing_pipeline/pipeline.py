@@ -191,7 +191,7 @@ class Pipeline:
                 ledger = stack.enter_context(self.guard_ledger(terms, pricer))
                 gateway.desk = Desk(self.control, ledger, terms)
                 gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
-                chores += watching_chores(self.control, queue, ledger, terms, pricer)
+                chores += watching_chores(self.control, queue, ledger, terms, pricer, metrics=gateway.metrics)
                 chores += registry_chores(self.control, ledger, customers)
                 customers.keep_current(tell)
                 readers_and_queue.callback(customers.close)
