@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy import Engine as ControlDatabase
 
+    from billing_pipeline.contract.registry import Registry
+    from billing_pipeline.gateway.gateway import Gateway
+    from billing_pipeline.gateway.guard_chores import Chore
     from billing_pipeline.guardrails.current_customers import CurrentCustomers
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
     from billing_pipeline.guardrails.notices.sender import Webhook
@@ -147,47 +150,61 @@ class Pipeline:
     def serve(self) -> int:
         """Serve the gateway and the guard until it is stopped; returns the process's exit status.
 
-        Where rule books, policies or the registry have faults, events are taken all the same, and people can stop and
-        decide; nothing is reserved then, and the log says why.
-
         Raises:
             SettingsError: the webhook's secret cannot be read.
             GatewayError: the address cannot be listened on.
             QueueError: the queue cannot be written, say because another process does; nothing was served.
         """
         from billing_pipeline.control.api_keys import api_keys
-        from billing_pipeline.gateway.desk import Desk
         from billing_pipeline.gateway.gateway import Gateway
-        from billing_pipeline.gateway.guard_chores import delivery_chores, watching_chores
+        from billing_pipeline.gateway.guard_chores import delivery_chores
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
-        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
 
         def stop(error: QueueFailedError) -> None:
             gateway.fail(error)
-
-        def tell(error: Exception) -> None:
-            gateway.metrics.chore_failures.labels("registry").inc()
-            gateway.log.problem("registry_not_read", kind=type(error).__name__, message=str(error)[:500])
 
         webhook = self.webhook
         queue = self.queue(on_failure=stop)
         gateway = Gateway(queue, self.settings.gateway, RequestLog())
         with ExitStack() as stack:
-            chores = delivery_chores(self.control, queue, webhook)
-            try:
-                customers = stack.enter_context(self.guard_customers(queue))
-                terms, pricer = self.guard_terms(customers), self.guard_pricer(customers)
-            except BillingError as error:
-                tell(error)
-                ledger = stack.enter_context(self.guard_ledger(OperatorTerms(), OperatorPrices()))
-                gateway.desk = Desk(self.control, ledger)
-            else:
-                ledger = stack.enter_context(self.guard_ledger(terms, pricer))
-                gateway.desk = Desk(self.control, ledger, terms)
-                chores += watching_chores(self.control, queue, ledger, terms, pricer)
-                customers.keep_current(tell)
+            chores = delivery_chores(self.control, queue, webhook) + self._open_guard(gateway, stack)
             return serve(gateway, lambda: api_keys(self.control), queue.close, chores)
+
+    def _open_guard(self, gateway: "Gateway", stack: ExitStack) -> "list[Chore]":
+        """Gives the gateway the guard until the stack is left; returns what is to be done beside it.
+
+        Where rule books, policies or the registry have faults, people can stop and decide all the same; nothing is
+        reserved then, and the log says why.
+        """
+        from billing_pipeline.control.clock import now_us
+        from billing_pipeline.gateway.desk import Desk
+        from billing_pipeline.gateway.guard_chores import watching_chores
+        from billing_pipeline.guardrails.grant_sync import GrantSync
+        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
+
+        def tell(error: Exception) -> None:
+            gateway.metrics.chore_failures.labels("registry").inc()
+            gateway.log.problem("registry_not_read", kind=type(error).__name__, message=str(error)[:500])
+
+        def sync(registry: "Registry") -> None:
+            for key, reason in grants.run(registry).refused:
+                gateway.log.problem("grant_refused", grant=key, reason=reason)
+
+        try:
+            customers = stack.enter_context(self.guard_customers(gateway.queue))
+            terms, pricer = self.guard_terms(customers), self.guard_pricer(customers)
+        except BillingError as error:
+            tell(error)
+            ledger = stack.enter_context(self.guard_ledger(OperatorTerms(), OperatorPrices()))
+            gateway.desk = Desk(self.control, ledger)
+            return []
+        ledger = stack.enter_context(self.guard_ledger(terms, pricer))
+        gateway.desk = Desk(self.control, ledger, terms)
+        grants = GrantSync(ledger, self.control, now_us)
+        customers.keep_current(tell, after=sync)
+        stack.callback(customers.close)  # before the ledger is
+        return watching_chores(self.control, gateway.queue, ledger, terms, pricer)
 
     @cached_property
     def webhook(self) -> "Webhook | None":
