@@ -167,12 +167,18 @@ class Pipeline:
         webhook = self.webhook
         queue = self.queue(on_failure=stop)
         gateway = Gateway(queue, self.settings.gateway, RequestLog())
+        # Left as it is where the queue has failed: nothing may be written then.
+        readers_and_queue = ExitStack()
+        readers_and_queue.callback(queue.close)
         with ExitStack() as stack:
-            chores = delivery_chores(self.control, queue, webhook) + self._open_guard(gateway, stack)
-            return serve(gateway, lambda: api_keys(self.control), queue.close, chores)
+            chores = delivery_chores(self.control, queue, webhook)
+            chores += self._open_guard(gateway, stack, readers_and_queue)
+            return serve(gateway, lambda: api_keys(self.control), readers_and_queue.close, chores)
 
-    def _open_guard(self, gateway: "Gateway", stack: ExitStack) -> "list[Chore]":
+    def _open_guard(self, gateway: "Gateway", stack: ExitStack, readers: ExitStack) -> "list[Chore]":
         """Gives the gateway the guard until the stack is left; returns what is to be done beside it.
+
+        What reads the queue is put before the queue in `readers`: it is closed first.
 
         Where rule books, policies or the registry have faults, people can stop and decide all the same; nothing is
         reserved then, and the log says why.
@@ -182,6 +188,7 @@ class Pipeline:
         from billing_pipeline.gateway.guard_chores import watching_chores
         from billing_pipeline.guardrails.grant_sync import GrantSync
         from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         def tell(error: Exception) -> None:
             gateway.metrics.chore_failures.labels("registry").inc()
@@ -201,9 +208,11 @@ class Pipeline:
             return []
         ledger = stack.enter_context(self.guard_ledger(terms, pricer))
         gateway.desk = Desk(self.control, ledger, terms)
+        gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
         grants = GrantSync(ledger, self.control, now_us)
         customers.keep_current(tell, after=sync)
         stack.callback(customers.close)  # before the ledger is
+        readers.callback(customers.close)
         return watching_chores(self.control, gateway.queue, ledger, terms, pricer)
 
     @cached_property
