@@ -1,7 +1,7 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine as ControlDatabase
 
     from billing_pipeline.guardrails.current_customers import CurrentCustomers
+    from billing_pipeline.guardrails.guard import Guard
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
     from billing_pipeline.guardrails.notices.sender import Webhook
     from billing_pipeline.guardrails.policies.policy import Policies
@@ -190,7 +191,7 @@ class Pipeline:
                 ledger = stack.enter_context(self.guard_ledger(terms, pricer))
                 gateway.desk = Desk(self.control, ledger, terms)
                 gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
-                chores += watching_chores(self.control, queue, ledger, terms, pricer)
+                chores += watching_chores(self.control, queue, ledger, terms, pricer, metrics=gateway.metrics)
                 chores += registry_chores(self.control, ledger, customers)
                 customers.keep_current(tell)
                 readers_and_queue.callback(customers.close)
@@ -252,6 +253,28 @@ class Pipeline:
 
         _ = self.control  # migrated to head
         return LedgerWriter(open_store(self.settings.control_url), terms_book, pricer)
+
+    @contextmanager
+    def guard(self) -> "Iterator[Guard]":
+        """The guard within this process, by registry, policies and rule books, over the control database's ledger.
+
+        Raises:
+            SettingsError: the control database is PostgreSQL, and the driver is not installed.
+            DocumentError: rule books or policies have faults.
+        """
+        from billing_pipeline.control.clock import now_us
+        from billing_pipeline.guardrails.guard import Guard
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
+
+        with self.queue() as queue, self.guard_customers(queue) as customers:
+            terms = self.guard_terms(customers)
+            with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
+                customers.keep_current()
+                yield Guard(
+                    ledger,
+                    StoredBalances(self.control, terms),
+                    when_unreachable=lambda customer_id: terms.when_unreachable(customer_id, now_us()),
+                )
 
     def watermark(self) -> int:
         """UTC µs before which nothing is received that is not in the lake."""
