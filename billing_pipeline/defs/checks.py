@@ -21,6 +21,7 @@ from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.pandera_schemas import faults_of
 from billing_pipeline.schemas.table import Table
 from billing_pipeline.schemas.tables import (
+    ANOMALY_REPORT,
     BLOCKED_INVOICES,
     BY_NAME,
     DUPLICATE_USAGE_EVENTS,
@@ -109,15 +110,18 @@ def _reproduction_check(table: Table) -> dg.AssetChecksDefinition:
     return check
 
 
-def _none_listed_check(table: Table, name: str, description: str, columns: str) -> dg.AssetChecksDefinition:
+def _none_listed_check(
+    table: Table, name: str, description: str, columns: str, where: str = "true"
+) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=table.name, name=name, description=description)
     def check(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
         billing = pipeline.open()
         days = checked_days(context, billing, table)
         with billing.engine.session() as session:
             scan(billing.workshop, session, "listed", table, days)
-            rows = session.rows(f"SELECT {columns} FROM listed ORDER BY ALL LIMIT {FAULTS_SHOWN}")
-        # Only its customer's invoice is held back, so this warns and does not stop the run.
+            query = f"SELECT {columns} FROM listed WHERE {where} ORDER BY ALL LIMIT {FAULTS_SHOWN}"
+            rows = session.rows(query)
+        # At most its customer's invoice is held back, so this warns and does not stop the run.
         faults = [": ".join(str(value) for value in row) for row in rows]
         return verdict(faults, days, dg.AssetCheckSeverity.WARN)
 
@@ -265,5 +269,12 @@ listing_checks = [
         "no_invoice_blocked",
         "Every metered usage has a price; a customer without one is held back, others are not.",
         "customer_id, reason_code, message",
+    ),
+    _none_listed_check(
+        ANOMALY_REPORT,
+        "no_usage_stands_out",
+        "Nobody used far more than was to be expected.",
+        "posting_day, customer_id, project_id, meter, actual, expected",
+        "severity = 'high'",
     ),
 ]

@@ -92,6 +92,21 @@ def test_history_from_before_the_first_rule_book_has_partitions() -> None:
     assert (first.date() - timedelta(days=366)).isoformat() == DAILY.get_partition_keys()[0]
 
 
+def test_the_days_are_those_that_dagster_itself_would_list() -> None:
+    """Also as of another moment: before the first day, within the first, and on a day of the future."""
+    listed = dg.DailyPartitionsDefinition(DAILY.start, end_offset=1)
+    assert list(DAILY.get_partition_keys()) == list(listed.get_partition_keys())
+    for moment in (
+        DAILY.start - timedelta(days=3),
+        DAILY.start + timedelta(hours=1),
+        DAILY.start + timedelta(days=4000),
+    ):
+        expected = list(listed.get_partition_keys(moment))
+        assert list(DAILY.get_partition_keys(moment)) == expected
+        with dg.partition_loading_context(moment):
+            assert list(DAILY.get_partition_keys()) == expected
+
+
 def test_the_push_is_described_too() -> None:
     """Its description is that of its function."""
     graph = defs().resolve_asset_graph()
