@@ -9,6 +9,8 @@ export BILLING_HOME
 export BILLING_DAGSTER = $(BILLING_HOME)/dagster
 export DAGSTER_HOME = $(CURDIR)
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
+# Python keeps what it compiles: the tests start it dozens of times.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo dev test torture check bench docs clean
 help: ## Show what there is

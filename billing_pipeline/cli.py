@@ -9,6 +9,7 @@ import click
 
 from billing_pipeline.commands.guard import guard
 from billing_pipeline.commands.keys import keys
+from billing_pipeline.commands.reconcile import reconcile
 from billing_pipeline.commands.review import review
 from billing_pipeline.commands.serve import serve
 from billing_pipeline.errors import BillingError
@@ -371,6 +372,7 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
 
 billing.add_command(guard)
 billing.add_command(keys)
+billing.add_command(reconcile)
 billing.add_command(review)
 billing.add_command(serve)
 

@@ -13,6 +13,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 def defs() -> dg.Definitions:
     """All assets, checks, jobs, schedules, sensors and resources."""
     from billing_pipeline.defs import (
+        anomalies,
         checks,
         ingest,
         invoicing,
@@ -25,7 +26,7 @@ def defs() -> dg.Definitions:
     )
 
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing, ledger]),
+        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing, anomalies, ledger]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[
             jobs.landing_job,
@@ -33,6 +34,7 @@ def defs() -> dg.Definitions:
             jobs.rollups_job,
             jobs.completeness_job,
             jobs.restating_job,
+            jobs.anomalies_job,
             jobs.invoices_job,
             triggers.daily_close,
         ],

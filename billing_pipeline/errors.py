@@ -98,11 +98,15 @@ class RequestRefusedError(BillingError):
         *,
         limit: int | None = None,
         retry_after_seconds: int | None = None,
+        field: str | None = None,
+        value: str | None = None,
     ) -> None:
         self.status = status
         self.code = code
         self.message = message
         self.limit = limit
+        self.field = field
+        self.value = value
         self.retry_after_seconds = retry_after_seconds
         super().__init__(f"{code}: {message}")
 
@@ -191,6 +195,18 @@ class ReviewNotFoundError(GuardError):
         self.review_id = review_id
         super().__init__(
             f"there is no review item {review_id!r}; `billing review list` shows those that wait"
+        )
+
+
+class GuardRefusedError(GuardError):
+    """The gateway did not take a request for whom or how it was asked. Caught by nobody: a person mends the key."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status = status
+        self.code = code
+        super().__init__(
+            f"{status} {code}: {message}; nothing was moved. See to the API key (its right guard:use, its customers) "
+            "and to the address"
         )
 
 

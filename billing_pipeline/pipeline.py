@@ -1,7 +1,7 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import QueueFailedError, RuleBookTooLateError, SettingsError
+from billing_pipeline.errors import BillingError, QueueFailedError, RuleBookTooLateError, SettingsError
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from billing_pipeline.guardrails.current_customers import CurrentCustomers
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
+    from billing_pipeline.guardrails.notices.sender import Webhook
     from billing_pipeline.guardrails.policies.policy import Policies
     from billing_pipeline.guardrails.ports import Pricer, TermsBook
     from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
@@ -144,22 +145,68 @@ class Pipeline:
         return PostgresQueue(self.settings.queue_url)
 
     def serve(self) -> int:
-        """Serve the gateway until it is stopped; returns the process's exit status."""
+        """Serve the gateway and the guard until it is stopped; returns the process's exit status.
+
+        Where rule books, policies or the registry have faults, events are taken all the same, and people can stop and
+        decide; nothing is reserved then, and the log says why.
+
+        Raises:
+            SettingsError: the webhook's secret cannot be read.
+            GatewayError: the address cannot be listened on.
+            QueueError: the queue cannot be written, say because another process does; nothing was served.
+        """
         from billing_pipeline.control.api_keys import api_keys
         from billing_pipeline.gateway.desk import Desk
         from billing_pipeline.gateway.gateway import Gateway
+        from billing_pipeline.gateway.guard_chores import delivery_chores, watching_chores
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
         from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         def stop(error: QueueFailedError) -> None:
             gateway.fail(error)
 
+        def tell(error: Exception) -> None:
+            gateway.metrics.chore_failures.labels("registry").inc()
+            gateway.log.problem("registry_not_read", kind=type(error).__name__, message=str(error)[:500])
+
+        webhook = self.webhook
         queue = self.queue(on_failure=stop)
-        with self.guard_ledger(OperatorTerms(), OperatorPrices()) as ledger:
-            desk = Desk(self.control, ledger)
-            gateway = Gateway(queue, self.settings.gateway, RequestLog(), desk=desk)
-            return serve(gateway, lambda: api_keys(self.control), queue.close)
+        gateway = Gateway(queue, self.settings.gateway, RequestLog())
+        # Left as it is where the queue has failed: nothing may be written then.
+        readers_and_queue = ExitStack()
+        readers_and_queue.callback(queue.close)
+        with ExitStack() as stack:
+            chores = delivery_chores(self.control, queue, webhook)
+            try:
+                customers = stack.enter_context(self.guard_customers(queue))
+                terms, pricer = self.guard_terms(customers), self.guard_pricer(customers)
+            except BillingError as error:
+                tell(error)
+                ledger = stack.enter_context(self.guard_ledger(OperatorTerms(), OperatorPrices()))
+                gateway.desk = Desk(self.control, ledger)
+            else:
+                ledger = stack.enter_context(self.guard_ledger(terms, pricer))
+                gateway.desk = Desk(self.control, ledger, terms)
+                gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
+                chores += watching_chores(self.control, queue, ledger, terms, pricer)
+                customers.keep_current(tell)
+                readers_and_queue.callback(customers.close)
+            return serve(gateway, lambda: api_keys(self.control), readers_and_queue.close, chores)
+
+    @cached_property
+    def webhook(self) -> "Webhook | None":
+        """Where the guard's notices go; None where none is set.
+
+        Raises:
+            SettingsError: its secret cannot be read.
+        """
+        from billing_pipeline.guardrails.notices.sender import Webhook
+        from billing_pipeline.guardrails.notices.signature import secrets_of
+
+        settings = self.settings.webhook
+        return None if settings is None else Webhook(url=settings.url, secrets=secrets_of(settings.secret))
 
     @cached_property
     def guard_policies(self) -> "Policies":

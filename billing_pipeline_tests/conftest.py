@@ -44,6 +44,7 @@ from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.schemas.tables import TABLES
 from billing_pipeline.settings import PROJECT_ROOT, Settings
 from billing_pipeline_tests.control_databases import new_control_url
+from billing_pipeline_tests.fresh_databases import made_once
 
 FAR_FUTURE_US = 2_208_988_800_000_000  # 2040
 
@@ -108,6 +109,12 @@ def in_process() -> Callable[[Sequence[object], Mapping[str, str]], Completed]:
         return Completed(words, status, out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fresh_databases() -> Iterator[None]:
+    with made_once():
+        yield
 
 
 @pytest.fixture

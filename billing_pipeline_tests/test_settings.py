@@ -145,3 +145,20 @@ def test_a_wrong_bound_of_the_gateway_is_refused_by_name(tmp_path: Path, variabl
     name = f"BILLING_GATEWAY_{variable}"
     with pytest.raises(SettingsError, match=name):
         load_settings(without_file(tmp_path) | {name: "-1"})
+
+
+def test_a_webhook_needs_a_url_and_a_secret_and_neither_is_ever_repeated(tmp_path: Path) -> None:
+    """Both may hold what nobody else is to know."""
+    url, secret = "https://hooks.example.com/guard?token=s3cret", "whsec_c2VjcmV0"
+    assert load_settings(without_file(tmp_path)).webhook is None
+    settings = load_settings(without_file(tmp_path, BILLING_WEBHOOK_URL=url, BILLING_WEBHOOK_SECRET=secret))
+    assert settings.webhook is not None
+    assert (settings.webhook.url, settings.webhook.secret) == (url, secret)
+    assert "s3cret" not in repr(settings)
+    assert secret not in repr(settings)
+    with pytest.raises(SettingsError, match="BILLING_WEBHOOK_SECRET is not"):
+        load_settings(without_file(tmp_path, BILLING_WEBHOOK_URL=url))
+    for odd in ("hooks.example.com/s3cret", "ftp://s3cret", "https://", "https:///s3cret x"):
+        with pytest.raises(SettingsError, match="BILLING_WEBHOOK_URL: give") as error:
+            load_settings(without_file(tmp_path, BILLING_WEBHOOK_URL=odd, BILLING_WEBHOOK_SECRET=secret))
+        assert "s3cret" not in str(error.value)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import Engine, text
 
+from billing_pipeline.contract.instants import datetime_of
 from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline.metering.calendar import DAY_US, start_of
 
@@ -88,6 +89,13 @@ def held_days(control: Engine, first: date, last: date) -> set[date]:
     with control.connect() as connection:
         rows = connection.execute(_HELD_DAYS, {"start": start_of(first), "until": start_of(last) + DAY_US})
         return {date.fromordinal(date(1970, 1, 1).toordinal() + int(day)) for (day,) in rows}
+
+
+def last_held_day(control: Engine) -> date | None:
+    """The last day on which the guard has granted a hold; None where it never has."""
+    with control.connect() as connection:
+        last = connection.execute(text("SELECT max(granted_at) FROM guard_holds")).scalar()
+    return None if last is None else datetime_of(last).date()
 
 
 def guard_day(control: Engine, day: date) -> GuardDay:

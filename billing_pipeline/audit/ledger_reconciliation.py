@@ -1,6 +1,6 @@
 """Ledger against meter, by customer and usage day: reads the guard's holds and the lake, and writes the differences."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +8,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine
 
 from billing_pipeline.audit.guard_day import GuardDay, guard_day, guarded_accounts
-from billing_pipeline.audit.priced_day import PricedDay, Prices
+from billing_pipeline.audit.priced_day import PricedDay
 from billing_pipeline.audit.rated_days import KnownAgreements, rated_day
+from billing_pipeline.contract.registry import Registry
+from billing_pipeline.guardrails.customer_days import CustomerDays
+from billing_pipeline.guardrails.policies.policy import Policies
+from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
 from billing_pipeline.guardrails.reconciliation.day import (
     DayReconciliation,
     HoldFigures,
@@ -17,7 +21,6 @@ from billing_pipeline.guardrails.reconciliation.day import (
     RatedFigures,
     reconcile_day,
 )
-from billing_pipeline.guardrails.reconciliation.event_prices import AgreementOf, EventPrices
 from billing_pipeline.invoicing.rating_inputs import metered_usage
 from billing_pipeline.invoicing.rating_stage import INVOICED_COLUMNS
 from billing_pipeline.lake.engine import Session
@@ -39,7 +42,6 @@ GUARD_EVENT_COLUMNS = (
     Column("source", ColumnType.TEXT, "of an event that the guard sent"),
     Column("id", ColumnType.TEXT, "of the same"),
 )
-MakePrices = Callable[[AgreementOf, Rules], Prices]
 
 
 class ReconciledDay(NamedTuple):
@@ -64,10 +66,10 @@ class ReconciledDay(NamedTuple):
 class Reconciler:
     """Reconciles usage days of one company."""
 
-    def __init__(self, workshop: Workshop, control: Engine, make_prices: MakePrices = EventPrices) -> None:
+    def __init__(self, workshop: Workshop, control: Engine, policies: Policies) -> None:
         self._workshop = workshop
         self._control = control
-        self._make_prices = make_prices
+        self._policies = policies
 
     def write(self, days: Sequence[date]) -> StageResult:
         """Make the partitions of some usage days."""
@@ -89,8 +91,10 @@ class Reconciler:
             return
         with self._workshop.engine.session() as session:
             agreements = KnownAgreements(self._workshop, session)
+            rules = Rules(self._workshop.books)
+            pricer = UsagePricer(_AsKnownNow(agreements.now, rules), rules, self._policies)
             for day in days:
-                yield from self._day(session, day, accounts, agreements)
+                yield from self._day(session, day, accounts, agreements, pricer)
 
     def _day(
         self,
@@ -98,6 +102,7 @@ class Reconciler:
         day: date,
         accounts: Sequence[tuple[str, str]],
         agreements: KnownAgreements,
+        pricer: UsagePricer,
     ) -> Iterator[ReconciledDay]:
         """None where nothing was held, used or rated."""
         rules = Rules(self._workshop.books)
@@ -105,7 +110,7 @@ class Reconciler:
         session.load("invoiced", INVOICED_COLUMNS, [(customer_id,) for customer_id in customers])
         guarded = guard_day(self._control, day)
         counted = _scan_events(self._workshop, session, day, guarded)
-        priced = PricedDay(day, self._workshop.books, self._make_prices(agreements.of, rules))
+        priced = PricedDay(day, self._workshop.books, pricer)
         holds = priced.holds(guarded, counted)
         log = priced.log(session.rows((SQL / "day_events.sql").read_text("utf-8")))
         usage = _usage_of_periods(self._workshop, session, agreements, customers, day)
@@ -123,6 +128,16 @@ class Reconciler:
                 )
                 if figures.holds or figures.events or figures.rated:
                     yield ReconciledDay(day, customer_id, currency, figures)
+
+
+class _AsKnownNow:
+    """The customers of one registry, for the guard's pricer."""
+
+    def __init__(self, registry: Registry, rules: Rules) -> None:
+        self.days = CustomerDays(registry, rules)
+
+    def look_again(self) -> None:
+        """There is nothing newer."""
 
 
 def _scan_events(workshop: Workshop, session: Session, day: date, guarded: GuardDay) -> set[tuple[str, str]]:

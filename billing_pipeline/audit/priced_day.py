@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from billing_pipeline.audit.guard_day import GuardDay, SentEvent, SettledHold
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.errors import UnpricedUsageError
+from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
 from billing_pipeline.guardrails.reconciliation.day import HoldFigures, LogFigures
 from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline.metering.calendar import start_of
@@ -17,17 +18,10 @@ from billing_pipeline.rating.rule_book import RuleBooks
 _DIMENSIONS = msgspec.json.Decoder(dict[str, str])
 
 
-class Prices(Protocol):
-    """What usage costs by itself; the part of the guard's `Pricer` that settles."""
-
-    def actual(self, customer_id: str, project_id: str, usage: Sequence[Usage], at_us: int) -> int:
-        """See `ports.Pricer`."""
-
-
 class PricedDay:
     """What holds and events of one usage day cost by themselves."""
 
-    def __init__(self, day: date, books: RuleBooks, prices: Prices) -> None:
+    def __init__(self, day: date, books: RuleBooks, prices: UsagePricer) -> None:
         self._day = day
         self._books = books
         self._prices = prices

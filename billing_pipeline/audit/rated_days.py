@@ -5,7 +5,7 @@ from datetime import date
 from fractions import Fraction
 
 from billing_pipeline.guardrails.nano import NANO
-from billing_pipeline.guardrails.reconciliation.day import RatedFigures
+from billing_pipeline.guardrails.reconciliation.day import Prices, RatedFigures
 from billing_pipeline.invoicing.rating_inputs import rated_before
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.registry_relations import registry_until
@@ -25,19 +25,22 @@ _NOTHING = RatedFigures()
 
 
 class KnownAgreements:
-    """Customers' agreements as they rate a usage period: as known when it was first invoiced, else as known now."""
+    """Customers' agreements as they rate a usage period: as known when it was first invoiced, else as known now.
+
+    `now` is the registry as known now.
+    """
 
     def __init__(self, workshop: Workshop, session: Session) -> None:
         self._workshop = workshop
         self._session = session
-        self._now = registry_until(workshop, session, date.max)
-        self._registries = {date.max: self._now}
+        self.now = registry_until(workshop, session, date.max)
+        self._registries = {date.max: self.now}
         self._rated_as_of = rated_before(workshop, session, date.max)
         self._known: dict[tuple[str, date], Agreement] = {}
 
     def period_of(self, customer_id: str, day: date) -> date:
         """The start of the usage period that holds a day."""
-        return period_start(day, self._now.anchor_day(customer_id))
+        return period_start(day, self.now.anchor_day(customer_id))
 
     def of(self, customer_id: str, day: date) -> Agreement:
         """The agreement that rates a usage day."""
@@ -75,8 +78,13 @@ def rated_day(
         for charge in charges:
             currency = charge.key.currency
             found[currency] = _plus(found.get(currency, _NOTHING), charge, sign)
-    is_linear = all(_is_linear(charge, rules) for charge in with_day if charge.key.meter in of_day)
-    return {currency: figures._replace(is_linear=is_linear) for currency, figures in found.items()}
+    mine = [charge for charge in with_day if charge.key.meter in of_day]
+    prices: Prices = "tiers"
+    if mine and all(charge.key.term == TRIAL for charge in mine):
+        prices = "trial"
+    elif all(_is_linear(charge, rules) for charge in mine):
+        prices = "linear"
+    return {currency: figures._replace(prices=prices) for currency, figures in found.items()}
 
 
 def minor_nano(amount_minor: int, currency: str) -> int:
@@ -101,6 +109,6 @@ def _is_linear(charge: RatedCharge, rules: Rules) -> bool:
     plan = (book.plans.get(key.plan) or book.add_ons.get(key.plan)) if book else None
     known = plan.charge(key.charge) if plan else None
     meter = metered.meters.get(key.meter) if metered else None
-    if known is None or meter is None or meter.aggregation != "sum" or key.term not in {"", TRIAL}:
+    if known is None or meter is None or meter.aggregation != "sum" or key.term:
         return False
-    return key.term == TRIAL or isinstance(known.price, PerUnit | Free)
+    return isinstance(known.price, PerUnit | Free)

@@ -15,6 +15,7 @@ from billing_pipeline.audit.row_difference import RowDifference, row_difference
 from billing_pipeline.control.partition_records import PartitionRecord, latest
 from billing_pipeline.control.rule_book_uses import recorded
 from billing_pipeline.errors import EngineFileError, ReplayRefusedError
+from billing_pipeline.guardrails.anomalies.report import report_anomalies
 from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.lake.iceberg import DataFile
@@ -25,7 +26,13 @@ from billing_pipeline.metering.rollups import list_unmetered, roll_up, versions_
 from billing_pipeline.metering.stage import Workshop, receipt_days_for
 from billing_pipeline.metering.validation import validate
 from billing_pipeline.schemas.table import PartitionKey, Table
-from billing_pipeline.schemas.tables import BY_NAME, RATED_CHARGES, USAGE_ROLLUPS, VALID_USAGE_EVENTS
+from billing_pipeline.schemas.tables import (
+    ANOMALY_REPORT,
+    BY_NAME,
+    RATED_CHARGES,
+    USAGE_ROLLUPS,
+    VALID_USAGE_EVENTS,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -98,7 +105,7 @@ def replay(
     _refuse_open(day, records[VALID_USAGE_EVENTS.name])
     recorded(control, {book.version: book.content_hash for book in workshop.books})
     over = replace(workshop, lake=scratch)
-    _compute(over, day, records, version, told)
+    _compute(over, control, day, records=records, version=version, told=told)
     keys = [
         (BY_NAME[name], key)
         for name, partitions in scratch.replaced.items()
@@ -131,7 +138,9 @@ def _refuse_open(day: date, made: dict[str, PartitionRecord]) -> None:
 
 def _compute(
     over: Workshop,
+    control: "Engine",
     day: date,
+    *,
     records: dict[str, dict[str, PartitionRecord]],
     version: str | None,
     told: Progress,
@@ -151,6 +160,8 @@ def _compute(
     if version is not None:
         return
     list_unmetered(over, [day])
+    if day.isoformat() in records[ANOMALY_REPORT.name]:
+        report_anomalies(over, control, [day])
     if day.isoformat() in records[RATED_CHARGES.name]:
         told("charges and invoice lines", 4, stages)
         rate(over, [day])

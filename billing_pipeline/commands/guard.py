@@ -2,6 +2,7 @@
 
 import click
 
+from billing_pipeline.commands.guard_check import check
 from billing_pipeline.commands.guard_limits import limit
 from billing_pipeline.commands.guard_stops import kill, pause, stops, unkill, unpause
 from billing_pipeline.commands.guard_views import alerts, denials, holds, notices, status
@@ -12,5 +13,5 @@ def guard() -> None:
     """The guard: stop and let go, limits, balances, holds (docs/review.md)."""
 
 
-for _command in (kill, unkill, pause, unpause, stops, limit, status, holds, alerts, denials, notices):
+for _command in (kill, unkill, pause, unpause, stops, limit, status, holds, alerts, denials, notices, check):
     guard.add_command(_command)

@@ -30,26 +30,18 @@ def list_reviews(
     as_json: bool,
 ) -> None:
     """Show the items, the newest first."""
+    from billing_pipeline.control.clock import now_us
     from billing_pipeline.guardrails.review.queue import reviews
 
+    now = now_us()
     page = reviews(shown.pipeline().control, state, customers=customers or None, after=after, rows=rows)
     if as_json:
         shown.print_json(page)
         return
     shown.print_table(
         f"{state} review items",
-        ("id", "opened", "kind", "scope", "why", "decided"),
-        (
-            (
-                item.review_id,
-                shown.instant(item.opened_at),
-                item.kind,
-                item.scope,
-                _why(item),
-                ", ".join(f"{each.decision} ({each.who})" for each in item.decisions) or None,
-            )
-            for item in page.rows
-        ),
+        ("id", "age", "what"),
+        ((item.review_id, shown.age(now - item.opened_at), _what(item)) for item in page.rows),
     )
     if page.after:
         click.echo(f"more: --after {page.after}")
@@ -127,9 +119,12 @@ def _decide(
     click.echo(f"{decision}: {item.kind} of {item.scope}")
 
 
-def _why(item: "Review") -> str:
+def _what(item: "Review") -> str:
+    """Kind, scope, why, and what was decided, a line each."""
     evidence = item.evidence
-    return str(evidence.get("why") or evidence.get("rule") or "")
+    why = str(evidence.get("why") or evidence.get("rule") or "")
+    decided = [f"{each.decision} by {each.who}: {each.why}" for each in item.decisions]
+    return "\n".join((f"{item.kind}: {item.scope}", why, *decided))
 
 
 def _print_surroundings(currency: str, around: "Surroundings") -> None:

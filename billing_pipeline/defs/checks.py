@@ -15,14 +15,17 @@ from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, days_in_tags, version_in_tags
 from billing_pipeline.defs.resources import PipelineResource
+from billing_pipeline.invoicing.guard_true_up import missing_true_ups
 from billing_pipeline.metering.stage import Workshop, scan
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.pandera_schemas import faults_of
 from billing_pipeline.schemas.table import Table
 from billing_pipeline.schemas.tables import (
+    ANOMALY_REPORT,
     BLOCKED_INVOICES,
     BY_NAME,
     DUPLICATE_USAGE_EVENTS,
+    INVOICE_LINES,
     LEDGER_RECONCILIATION,
     RAW_USAGE_EVENTS,
     TABLES,
@@ -107,15 +110,18 @@ def _reproduction_check(table: Table) -> dg.AssetChecksDefinition:
     return check
 
 
-def _none_listed_check(table: Table, name: str, description: str, columns: str) -> dg.AssetChecksDefinition:
+def _none_listed_check(
+    table: Table, name: str, description: str, columns: str, where: str = "true"
+) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=table.name, name=name, description=description)
     def check(context: dg.AssetCheckExecutionContext, pipeline: PipelineResource) -> dg.AssetCheckResult:
         billing = pipeline.open()
         days = checked_days(context, billing, table)
         with billing.engine.session() as session:
             scan(billing.workshop, session, "listed", table, days)
-            rows = session.rows(f"SELECT {columns} FROM listed ORDER BY ALL LIMIT {FAULTS_SHOWN}")
-        # Only its customer's invoice is held back, so this warns and does not stop the run.
+            query = f"SELECT {columns} FROM listed WHERE {where} ORDER BY ALL LIMIT {FAULTS_SHOWN}"
+            rows = session.rows(query)
+        # At most its customer's invoice is held back, so this warns and does not stop the run.
         faults = [": ".join(str(value) for value in row) for row in rows]
         return verdict(faults, days, dg.AssetCheckSeverity.WARN)
 
@@ -206,6 +212,20 @@ def ledger_explained(
     return verdict(faults, days, dg.AssetCheckSeverity.ERROR)
 
 
+@dg.asset_check(
+    asset="guard_true_ups",
+    description="The guard's ledger has spent what was invoiced, for every account whose period ended.",
+)
+def ledger_equals_invoices(
+    context: dg.AssetCheckExecutionContext, pipeline: PipelineResource
+) -> dg.AssetCheckResult:
+    """Name the accounts without a true-up, and what has come to their periods since."""
+    billing = pipeline.open()
+    days = checked_days(context, billing, INVOICE_LINES)
+    faults = missing_true_ups(billing.workshop, billing.control, days)
+    return verdict(faults, days, dg.AssetCheckSeverity.WARN)
+
+
 schema_checks = [_schema_check(table) for table in TABLES]
 # Of the tables whose rows are hashed: small ones, that decide amounts. `billing verify` looks at all.
 reproduction_checks = [_reproduction_check(table) for table in TABLES if table.hash_rows]
@@ -249,5 +269,12 @@ listing_checks = [
         "no_invoice_blocked",
         "Every metered usage has a price; a customer without one is held back, others are not.",
         "customer_id, reason_code, message",
+    ),
+    _none_listed_check(
+        ANOMALY_REPORT,
+        "no_usage_stands_out",
+        "Nobody used far more than was to be expected.",
+        "posting_day, customer_id, project_id, meter, actual, expected",
+        "severity = 'high'",
     ),
 ]

@@ -57,10 +57,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Closed:
-    """What a close did: the days it closed, and the runs it took."""
+    """What a close did: the days it closed, the runs it took, and why days have no anomaly report, if so."""
 
     days: tuple[date, ...]
     run_ids: tuple[str, ...]
+    without_report: tuple[str, ...] = ()
 
 
 def close_through(
@@ -88,7 +89,7 @@ def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> 
         watermark = queue.clock()
         pipeline.use_rules(watermark)
         pipeline.lander(queue).land()
-    due = days_due(pipeline, through)
+    due, without_report = days_due(pipeline, through), list[str]()
     if not due:
         return Closed((), ())
     refuse_open(pipeline, through, watermark)
@@ -107,12 +108,22 @@ def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> 
         held = held_days(pipeline.control, stretch[0] - timedelta(days=1), stretch[-1])
         for part in stretches(sorted({*restate, *held})):
             runs.run(Step("restate_usage_days", PartitionKey(part[0]), PartitionKey(part[-1])))
+        without_report += _report_anomalies(runs, Step("anomalies_of_day", first, last))
         told(f"invoices of {first} to {last}", done + 2, of)
         runs.run(Step("invoices_of_day", first, last))
         done += 3
         told(f"closed {first} to {last}", done, of)
     remove_leftovers(pipeline.lake, TABLES, pipeline.engine.scratch, now_us() // 1_000_000)
-    return Closed(tuple(due), tuple(runs.ids))
+    return Closed(tuple(due), tuple(runs.ids), tuple(without_report))
+
+
+def _report_anomalies(runs: "_Runs", step: Step) -> list[str]:
+    """The report decides no amount: where it fails, that is told, and the close goes on."""
+    try:
+        runs.run(step)
+    except CloseRunError as error:
+        return [str(error)]
+    return []
 
 
 def days_due(pipeline: Pipeline, through: date) -> list[date]:

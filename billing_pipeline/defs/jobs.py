@@ -33,6 +33,11 @@ restating_job = dg.define_asset_job(
     description="Metered quantity of usage days as known now, after late events and corrections, and what the guard "
     "settled on them beside it.",
 )
+anomalies_job = dg.define_asset_job(
+    "anomalies_of_day",
+    dg.AssetSelection.assets("anomaly_report"),
+    description="Usage of posting days beside what was to be expected of it.",
+)
 invoices_job = dg.define_asset_job(
     "invoices_of_day",
     dg.AssetSelection.groups("rating", "invoicing"),

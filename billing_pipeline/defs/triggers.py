@@ -36,6 +36,8 @@ def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource)
         through,
         lambda what, _done, _of: context.log.info(what),
     )
+    for failure in closed.without_report:
+        context.log.warning("no anomaly report: %s", failure)
     context.log.info("closed %d days up to %s in %d runs", len(closed.days), through, len(closed.run_ids))
 
 

@@ -41,6 +41,8 @@ def refused(error: RequestRefusedError) -> Answer:
     told: dict[str, object] = {"code": error.code, "message": error.message}
     if error.limit is not None:
         told["limit"] = error.limit
+    if error.field is not None:
+        told |= {"field": error.field, "value": error.value}
     headers: Headers = []
     if error.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))

@@ -1,6 +1,6 @@
 """The ASGI application: the gateway's routes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -9,9 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from billing_pipeline.gateway.balance_endpoint import BALANCE_PATH, BalanceEndpoint
 from billing_pipeline.gateway.console.console import Console
+from billing_pipeline.gateway.endpoint import Endpoint
 from billing_pipeline.gateway.events_endpoint import EventsEndpoint
 from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.gateway.guard_endpoint import BODIES, GuardEndpoint
 from billing_pipeline.gateway.metrics import CONTENT_TYPE
 from billing_pipeline.gateway.openapi import openapi_document
 from billing_pipeline.gateway.request import Receive, Scope, Send
@@ -22,21 +25,23 @@ _EVENTS_PATH = "/v1/events"
 
 
 class Application(Starlette):
-    """Starlette's routes, but for the one that everything comes to: it takes no way around."""
+    """Starlette's routes, but for those that everything comes to: they take no way around."""
 
-    def __init__(self, events: EventsEndpoint, routes: Sequence[Route]) -> None:
+    def __init__(self, posts: Mapping[str, Endpoint], routes: Sequence[Route]) -> None:
         super().__init__(
-            routes=[Route(_EVENTS_PATH, events, methods=["POST"]), *routes],
+            routes=[*(Route(path, posts[path], methods=["POST"]) for path in posts), *routes],
             exception_handlers={HTTPException: _no_route},
         )
         self.router.redirect_slashes = False
-        self._events = events
+        self._posts = posts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["path"] == _EVENTS_PATH and scope["method"] == "POST":
-            await self._events(scope, receive, send)
-            return
+        if scope["type"] == "http" and scope["method"] == "POST":
+            endpoint = self._posts.get(scope["path"])
+            if endpoint is not None:
+                await endpoint(scope, receive, send)
+                return
         await super().__call__(scope, receive, send)
 
 
@@ -64,8 +69,9 @@ def application(gateway: Gateway) -> Application:
         return JSONResponse(openapi_document())
 
     return Application(
-        EventsEndpoint(gateway),
+        {_EVENTS_PATH: EventsEndpoint(gateway)} | {path: GuardEndpoint(gateway, path) for path in BODIES},
         [
+            Route(BALANCE_PATH, BalanceEndpoint(gateway), methods=["GET"]),
             Route("/healthz", is_alive),
             Route("/readyz", is_ready),
             Route("/metrics", show_metrics),

@@ -10,17 +10,11 @@ from starlette.responses import Response
 
 from billing_pipeline.access.api_key import ApiKey
 from billing_pipeline.access.scope import Right
-from billing_pipeline.errors import (
-    GuardConflictError,
-    GuardError,
-    GuardRequestError,
-    GuardUnavailableError,
-    RequestRefusedError,
-    ReviewNotFoundError,
-)
+from billing_pipeline.errors import GuardError, GuardUnavailableError, RequestRefusedError
 from billing_pipeline.gateway.answer import Answer, refused
 from billing_pipeline.gateway.desk import Desk
 from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.gateway.guard_refusals import refusal_of
 from billing_pipeline.gateway.request import ClientGoneError, Receive, Request, Scope, Send
 from billing_pipeline.gateway.request_code import RequestCode
 from billing_pipeline.guardrails.scope import customer_of
@@ -28,7 +22,6 @@ from billing_pipeline.ingest.queue_clock import wall_clock_us
 
 BODY_BYTES = 64 * 1024
 _ENCODER = msgspec.json.Encoder()
-_RETRY_SECONDS = 2
 
 Asked = TypeVar("Asked", bound=msgspec.Struct)
 
@@ -164,23 +157,6 @@ class DeskEndpoint:
         if gateway.desk is None:
             raise refusal_of(GuardUnavailableError("the guard is not served here"))
         return key, gateway.desk
-
-
-def refusal_of(error: GuardError | TimeoutError) -> RequestRefusedError:
-    """What is told of an error of the guard."""
-    message = str(error)
-    match error:
-        case GuardRequestError():
-            return RequestRefusedError(400, RequestCode.INVALID_FIELD, message)
-        case ReviewNotFoundError():
-            return RequestRefusedError(404, RequestCode.REVIEW_NOT_FOUND, message)
-        case GuardConflictError():
-            return RequestRefusedError(409, error.code, message)
-        case TimeoutError():
-            message = "the ledger did not answer in time; what was asked may be done all the same"
-    return RequestRefusedError(
-        503, RequestCode.GUARD_UNAVAILABLE, message, retry_after_seconds=_RETRY_SECONDS
-    )
 
 
 def _parameter(message: str) -> RequestRefusedError:

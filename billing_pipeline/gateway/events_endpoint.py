@@ -1,6 +1,5 @@
 """`POST /v1/events`: from a request's bytes to lines of the log, and the answer once they are durable."""
 
-import asyncio
 import time
 from collections import Counter
 
@@ -9,67 +8,22 @@ from billing_pipeline.access.scope import Right
 from billing_pipeline.contract.log_lines import body_of
 from billing_pipeline.errors import QueueError, RequestRefusedError
 from billing_pipeline.gateway.admission import Admission, admit_all
-from billing_pipeline.gateway.answer import Answer, refused, settled, undone
+from billing_pipeline.gateway.answer import Answer, settled, undone
 from billing_pipeline.gateway.byte_budget import Share
-from billing_pipeline.gateway.completions import Completions
 from billing_pipeline.gateway.decompression import Decompressor
+from billing_pipeline.gateway.endpoint import Endpoint
 from billing_pipeline.gateway.framing import framing_of, split
 from billing_pipeline.gateway.gateway import Gateway
-from billing_pipeline.gateway.request import ClientGoneError, Receive, Request, Scope, Send
+from billing_pipeline.gateway.request import Request
 from billing_pipeline.gateway.request_code import RequestCode
-from billing_pipeline.ingest.queue_clock import wall_clock_us
-
-_GONE = 499
-"""The status that the log shows where the client hung up."""
 
 
-class EventsEndpoint:
+class EventsEndpoint(Endpoint):
     """An ASGI application for one path."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+        super().__init__(gateway, Right.EVENTS_WRITE)
         self._decompressor = Decompressor()
-        self._completions: Completions | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever it is."""
-        gateway = self._gateway
-        started = time.perf_counter()
-        request = Request(scope, receive)
-        key_id: str | None = None
-        answer = Answer(_GONE, b"")
-        gateway.in_flight += 1
-        try:
-            try:
-                key = self._authenticated(request)
-                key_id = key.key_id
-                answer = await self._answer(request, key)
-            except RequestRefusedError as error:
-                answer = refused(error)
-            except Exception as error:  # noqa: BLE001 - a fault of ours is one request's, told without its payload
-                gateway.log.problem("fault", kind=type(error).__name__, place=_place(error))
-                answer = refused(
-                    RequestRefusedError(500, RequestCode.INTERNAL, "a fault of the gateway; see its log")
-                )
-            await _send(request, answer, send, closing=gateway.draining)
-        except ClientGoneError:
-            pass
-        finally:
-            gateway.in_flight -= 1
-            self._tell(request, answer, key_id, time.perf_counter() - started)
-
-    def _authenticated(self, request: Request) -> ApiKey:
-        gateway = self._gateway
-        gateway.check_open()
-        key = gateway.keys.find(request.api_key(), wall_clock_us())
-        if key is None:
-            message = "send a known API key: Authorization: Bearer KEY, or X-API-Key: KEY"
-            raise RequestRefusedError(401, RequestCode.UNAUTHENTICATED, message)
-        if Right.EVENTS_WRITE not in key.scope.rights:
-            raise RequestRefusedError(
-                403, RequestCode.FORBIDDEN, f"the API key lacks the right {Right.EVENTS_WRITE}"
-            )
-        return key
 
     async def _answer(self, request: Request, key: ApiKey) -> Answer:
         gateway = self._gateway
@@ -116,13 +70,11 @@ class EventsEndpoint:
         """
         gateway = self._gateway
         gateway.check_working()
-        if self._completions is None:
-            self._completions = Completions(asyncio.get_running_loop())
         body = body_of(admission.lines)
         share.take(len(body.lines))
         started = time.perf_counter()
         try:
-            await self._completions.wait(gateway.queue.submit(key.name, body))
+            await gateway.completions.wait(gateway.queue.submit(key.name, body))
         except QueueError as error:
             raise gateway.refusal_of(error) from error
         gateway.check_working()  # what is durable all the same is sent again, and found to be a duplicate
@@ -146,25 +98,3 @@ class EventsEndpoint:
             wire_bytes=request.wire_bytes,
             milliseconds=round(seconds * 1000, 3),
         )
-
-
-async def _send(request: Request, answer: Answer, send: Send, *, closing: bool) -> None:
-    if not request.came_whole:
-        await request.discard_rest()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"x-correlation-id", request.correlation_id),
-        *answer.headers,
-    ]
-    if closing or not request.came_whole:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
-
-
-def _place(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

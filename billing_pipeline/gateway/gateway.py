@@ -1,7 +1,9 @@
 """The gateway's state, shared by all requests: the queue, the keys, the bounds, and whether it takes anything."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from billing_pipeline.access.api_key import KeyRing
 from billing_pipeline.errors import (
@@ -13,11 +15,14 @@ from billing_pipeline.errors import (
     RequestRefusedError,
 )
 from billing_pipeline.gateway.byte_budget import ByteBudget
+from billing_pipeline.gateway.completions import Completions
 from billing_pipeline.gateway.desk import Desk
 from billing_pipeline.gateway.metrics import Metrics, QueueCollector
 from billing_pipeline.gateway.rate_limit import RateLimiter
 from billing_pipeline.gateway.request_code import RequestCode
 from billing_pipeline.gateway.request_log import RequestLog
+from billing_pipeline.guardrails.balance import BalanceReader
+from billing_pipeline.guardrails.ports import Ledger
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.settings import GatewaySettings
 
@@ -38,6 +43,9 @@ class Gateway:
     on_failure: Callable[[], None] = lambda: None
     desk: Desk | None = None
     """Where people work on what the guard has stopped; None where the guard is not served."""
+    guard: Ledger | None = None
+    """Where products' requests to the guard go; None where the guard is not served."""
+    balances: BalanceReader | None = None
     keys: KeyRing = field(default_factory=KeyRing)
     metrics: Metrics = field(default_factory=Metrics)
     limiter: RateLimiter = field(default_factory=RateLimiter)
@@ -56,6 +64,11 @@ class Gateway:
         metrics.gauge("billing_gateway_requests_in_flight", "Requests under way.", lambda: self.in_flight)
         metrics.gauge("billing_gateway_keys", "API keys known.", lambda: len(self.keys))
         metrics.registry.register(QueueCollector(self.queue.status))
+
+    @cached_property
+    def completions(self) -> Completions:
+        """What waits for the queue and the ledger; made by the first request, in the loop of all."""
+        return Completions(asyncio.get_running_loop())
 
     def check_open(self) -> None:
         """Refuse a new request where none is taken any more.

@@ -5,6 +5,9 @@ from billing_pipeline.ingest.queue import MAX_BATCH_BYTES, MAX_BATCH_RECORDS
 WIRE_BYTES = 8 * 1024 * 1024
 """Of a body as it comes, compressed or not."""
 
+GUARD_BYTES = 256 * 1024
+"""Of the body of a request to the guard."""
+
 BODY_BYTES = 16 * 1024 * 1024
 """Of a body once decompressed."""
 

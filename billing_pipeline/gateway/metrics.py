@@ -61,6 +61,21 @@ class Metrics:
             ["status"],
             registry=registry,
         )
+        self.guard_requests = Counter(
+            "billing_guard_requests",
+            "Requests to the guard by path and status.",
+            ["path", "status"],
+            registry=registry,
+        )
+        self.guard_denials = Counter(
+            "billing_guard_denials", "Reserves denied, by rule.", ["rule"], registry=registry
+        )
+        self.guard_seconds = Histogram(
+            "billing_guard_durable_seconds",
+            "From handing a request to the ledger until its answer is durable.",
+            buckets=_SECONDS_BUCKETS,
+            registry=registry,
+        )
         self.chore_failures = Counter(
             "billing_gateway_chore_failures", "Times a chore failed, by chore.", ["chore"], registry=registry
         )

@@ -7,6 +7,7 @@ from typing import Any
 from billing_pipeline.contract.json_schema import event_schema
 from billing_pipeline.contract.reason_codes import RejectionCode
 from billing_pipeline.gateway.limits import EVENTS
+from billing_pipeline.gateway.openapi_guard import guard_paths
 from billing_pipeline.gateway.openapi_review import review_paths
 from billing_pipeline.gateway.request_code import RequestCode
 
@@ -34,7 +35,7 @@ def openapi_document() -> Json:
         "info": {
             "title": "billing_pipeline gateway",
             "version": version("billing-pipeline"),
-            "description": "Takes usage events and corrections, and answers once they are durable.",
+            "description": "Takes usage events, and holds what actions may cost; answers once it is durable.",
         },
         "paths": {
             "/v1/events": {"post": _post_events()},
@@ -50,6 +51,7 @@ def openapi_document() -> Json:
             "/openapi.json": {
                 "get": _get("openapi", "This document.", {_JSON: {"schema": {"type": "object"}}})
             },
+            **guard_paths(),
             **review_paths(),
         },
         "components": {
@@ -152,7 +154,13 @@ def _settled() -> Json:
 def _refused() -> Json:
     text = {"type": "string"}
     code = {"enum": [code.value for code in RequestCode]}
-    properties = {"code": code, "message": text, "limit": {"type": "integer"}}
+    properties = {
+        "code": code,
+        "message": text,
+        "limit": {"type": "integer"},
+        "field": text,
+        "value": {"type": ["string", "null"]},
+    }
     error = {"type": "object", "properties": properties, "required": ["code", "message"]}
     return {"type": "object", "properties": {"error": error}, "required": ["error"]}
 

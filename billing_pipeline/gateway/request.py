@@ -40,6 +40,7 @@ class Request:
         self.came_whole = False
         """Whether the body has been read to its end."""
         self.wire_bytes = 0
+        self._limit_bytes = WIRE_BYTES
         shown = self.headers.get(b"x-correlation-id", b"")
         self.correlation_id: bytes = (
             shown if _IS_CORRELATION_ID(shown) else b"%b-%x" % (_PROCESS, next(_NUMBERS))
@@ -85,16 +86,17 @@ class Request:
             )
         return encoding
 
-    async def body(self, share: Share, timeout_seconds: float) -> bytes:
-        """The body as it came.
+    async def body(self, share: Share, timeout_seconds: float, limit_bytes: int = WIRE_BYTES) -> bytes:
+        """The body as it came, of at most `limit_bytes`.
 
         Raises:
             RequestRefusedError: it is too large, comes too slowly, or there is no memory for it now.
             ClientGoneError: the client hung up.
         """
+        self._limit_bytes = limit_bytes
         length = self.header(b"content-length")
-        if length.isdecimal() and len(length) < 20 and int(length) > WIRE_BYTES:  # noqa: PLR2004 - digits of 2⁶⁴
-            raise _too_large()
+        if length.isdecimal() and len(length) < 20 and int(length) > limit_bytes:  # noqa: PLR2004 - digits of 2⁶⁴
+            raise _too_large(limit_bytes)
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._read(share)
@@ -119,8 +121,8 @@ class Request:
         part: bytes = message.get("body", b"")
         self.wire_bytes += len(part)
         self.came_whole = not message.get("more_body", False)
-        if self.wire_bytes > WIRE_BYTES:
-            raise _too_large()
+        if self.wire_bytes > self._limit_bytes:
+            raise _too_large(self._limit_bytes)
         share.take(len(part))
         return part
 
@@ -141,10 +143,10 @@ class Request:
             return
 
 
-def _too_large() -> RequestRefusedError:
+def _too_large(limit_bytes: int) -> RequestRefusedError:
     return RequestRefusedError(
         413,
         RequestCode.BODY_TOO_LARGE,
-        f"the body has more than {WIRE_BYTES} bytes; compress it, or send fewer events at once",
-        limit=WIRE_BYTES,
+        f"the body has more than {limit_bytes} bytes; compress it, or send less at once",
+        limit=limit_bytes,
     )

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import FrameType
@@ -18,6 +18,7 @@ from billing_pipeline.gateway.application import application
 from billing_pipeline.gateway.chores import advance_to_now, keep_clock, take_keys, watch_keys
 from billing_pipeline.gateway.connection import Connection
 from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.gateway.guard_chores import Chore, keep_doing
 from billing_pipeline.gateway.limits import HEAD_SECONDS, IDLE_SECONDS
 from billing_pipeline.gateway.request_log import ServerLog
 from billing_pipeline.settings import GatewaySettings
@@ -35,7 +36,9 @@ _POLL_SECONDS = 0.02
 class Server(uvicorn.Server):
     """uvicorn, but for the signals: the first one drains, the second ends."""
 
-    def __init__(self, gateway: Gateway, read_keys: Callable[[], Iterable[ApiKey]]) -> None:
+    def __init__(
+        self, gateway: Gateway, read_keys: Callable[[], Iterable[ApiKey]], chores: Sequence[Chore] = ()
+    ) -> None:
         config = uvicorn.Config(
             application(gateway),
             http=_connection(gateway.settings),
@@ -52,6 +55,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
         self._read_keys = read_keys
+        self._chores = chores
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -73,6 +77,7 @@ class Server(uvicorn.Server):
         chores = [
             asyncio.create_task(watch_keys(gateway, self._read_keys)),
             asyncio.create_task(self._drain()),
+            *(asyncio.create_task(keep_doing(gateway, chore)) for chore in self._chores),
         ]
         if gateway.settings.clock_seconds:
             chores.append(asyncio.create_task(keep_clock(gateway, gateway.settings.clock_seconds)))
@@ -98,9 +103,12 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    gateway: Gateway, read_keys: Callable[[], Iterable[ApiKey]], close_queue: Callable[[], None]
+    gateway: Gateway,
+    read_keys: Callable[[], Iterable[ApiKey]],
+    close_queue: Callable[[], None],
+    chores: Sequence[Chore] = (),
 ) -> int:
-    """Serve until SIGTERM or SIGINT, or until the queue fails; returns the exit status.
+    """Serve until SIGTERM or SIGINT, or until the queue fails; returns the exit status. Chores are done meanwhile.
 
     Raises:
         GatewayError: the address cannot be listened on.
@@ -110,7 +118,7 @@ def serve(
     take_keys(gateway, read_keys())
     advance_to_now(gateway.queue)
     listener = _listen(settings)
-    server = Server(gateway, read_keys)
+    server = Server(gateway, read_keys, chores)
     gateway.on_failure = partial(_end_soon, server)
     told = logging.getLogger("uvicorn.error")
     told.handlers, told.propagate = [ServerLog(gateway.log)], False

@@ -70,15 +70,16 @@ def _check_reserve(request: Reserve) -> None:
     _check_customer(request.customer_id)
     _check_text("project_id", request.project_id, ID_CHARACTERS)
     _check_text("idempotency_key", request.idempotency_key, TRACE_CHARACTERS)
-    for name, value, characters in (
-        ("session_id", request.session_id, TRACE_CHARACTERS),
-        ("call", request.call, TRACE_CHARACTERS),
-        ("user_id", request.user_id, ID_CHARACTERS),
-        ("correlation_id", request.correlation_id, TRACE_CHARACTERS),
-        ("step", request.step, ID_CHARACTERS),
-    ):
-        if value is not None:
-            _check_text(name, value, characters)
+    if request.session_id is not None:
+        _check_text("session_id", request.session_id, TRACE_CHARACTERS)
+    if request.call is not None:
+        _check_text("call", request.call, TRACE_CHARACTERS)
+    if request.user_id is not None:
+        _check_text("user_id", request.user_id, ID_CHARACTERS)
+    if request.correlation_id is not None:
+        _check_text("correlation_id", request.correlation_id, TRACE_CHARACTERS)
+    if request.step is not None:
+        _check_text("step", request.step, ID_CHARACTERS)
     _check_whole("steps", request.steps, 1, STEPS_MOST)
     _check_amount_or_usage(request.amount, request.usage)
 
@@ -158,7 +159,8 @@ def _check_end(hold_id: str, idempotency_key: str) -> None:
 
 
 def _check_text(name: str, value: str, characters: int) -> None:
-    if not 0 < len(value) <= characters or _UNPRINTABLE.search(value):
+    # The first question is quick and settles nearly all.
+    if not 0 < len(value) <= characters or not (value.isprintable() or not _UNPRINTABLE.search(value)):
         raise GuardRequestError(
             name, value, f"give 1 to {characters} characters, none of them a control character"
         )

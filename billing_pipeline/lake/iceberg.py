@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table import Transaction as IcebergTransaction
     from pyiceberg.types import IcebergType
 
 NAMESPACE = "billing"
@@ -146,24 +147,25 @@ class Lake:
             stale = sorted({file.key for file in occupied} & set(keys), key=str)
             if not stale and not files:
                 return Commit(_id(before), _id(before))
-            with iceberg.transaction() as transaction:
+            with _transaction(iceberg) as transaction:
                 if stale:
                     transaction.delete(_any_of(table, stale))
                 if files:
                     transaction.add_files([str(path) for path in files], check_duplicate_files=False)
-            _expire(iceberg)
+                _expire(transaction)
             return Commit(_id(before), _id(iceberg.current_snapshot()))
 
     def append(self, table: Table, files: Sequence[Path], properties: Mapping[str, str]) -> Commit:
         """Append files in one snapshot that carries these properties; nothing existing is touched."""
         with self._locked(table) as iceberg:
             before = iceberg.current_snapshot()
-            iceberg.add_files(
-                [str(path) for path in files],
-                snapshot_properties=dict(properties),
-                check_duplicate_files=False,
-            )
-            _expire(iceberg)
+            with _transaction(iceberg) as transaction:
+                transaction.add_files(
+                    [str(path) for path in files],
+                    snapshot_properties=dict(properties),
+                    check_duplicate_files=False,
+                )
+                _expire(transaction)
             return Commit(_id(before), _id(iceberg.current_snapshot()))
 
     @contextmanager
@@ -299,13 +301,22 @@ def _iceberg_type(kind: ColumnType) -> "IcebergType":
     }[kind]
 
 
-def _expire(iceberg: "IcebergTable") -> None:
+def _transaction(iceberg: "IcebergTable") -> "IcebergTransaction":
+    from billing_pipeline.lake.transaction import Transaction
+
+    return Transaction(iceberg)
+
+
+def _expire(transaction: "IcebergTransaction") -> None:
     """Forget the oldest snapshots that no tag keeps: a commit's cost grows with the snapshots kept."""
-    snapshots = sorted(iceberg.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)
-    kept = {reference.snapshot_id for reference in iceberg.metadata.refs.values()}
+    from pyiceberg.table.update.snapshot import ExpireSnapshots
+
+    metadata = transaction.table_metadata
+    snapshots = sorted(metadata.snapshots, key=lambda snapshot: snapshot.timestamp_ms)
+    kept = {reference.snapshot_id for reference in metadata.refs.values()}
     surplus = [s.snapshot_id for s in snapshots[:-SNAPSHOTS_KEPT] if s.snapshot_id not in kept]
     if surplus:
-        iceberg.maintenance.expire_snapshots().by_ids(surplus).commit()
+        ExpireSnapshots(transaction).by_ids(surplus).commit()
 
 
 def _planned(iceberg: "IcebergTable", row_filter: str | None = None) -> list[DataFile]:

@@ -8,8 +8,8 @@ CAUSES = {
     "not_metered_yet": "events of settled holds that the log does not count (not yet, or it rejected them)",
     "settled_by_amount": "holds settled at an amount, without usage: no event stands for them",
     "repriced": "what settled usage costs by what is known of the contract now, less what it did at its settle",
-    "tier_position": "what an event costs within its period's tiers and pools, less what it costs by itself",
-    "discount": "discounts, coupons and maximums of the plan",
+    "tier_position": "what usage costs within its period's tiers, less what the guard takes each event to cost",
+    "discount": "discounts, coupons and maximums of the plan, and its free trial",
     "rounding": "the rounding of lines to the currency's minor unit, and of events to nano-units",
     "unexplained": "none of these: a fault",
 }

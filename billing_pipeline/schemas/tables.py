@@ -10,6 +10,7 @@ from billing_pipeline.schemas.columns import (
     METERED,
     PARSED,
     PART,
+    QUANTITY,
     RATED,
     RECEIPT,
     TEXT,
@@ -487,6 +488,57 @@ INVOICE_LINES = Table(
     },
 )
 
+ANOMALY_REPORT = Table(
+    name="anomaly_report",
+    stage="guard",
+    description="Each day's usage by customer, project and meter beside what was to be expected of it: by the days "
+    "before, and by the same days of the week. Usage booked on its own day alone counts.",
+    columns=(
+        *pick(BOOKED, "posting_day"),
+        *required(*pick(PARSED, "customer_id project_id")),
+        *pick(METERED, "meter"),
+        *required(*pick(PARSED, "unit")),
+        Column("actual", QUANTITY, "How much was used; 0 where usage was to be expected."),
+        Column(
+            "expected",
+            QUANTITY,
+            "The median of the days compared; empty where there are too few.",
+            nullable=True,
+        ),
+        Column("threshold", QUANTITY, "More than this is of high severity.", nullable=True),
+        Column(
+            "deviation",
+            QUANTITY,
+            "How many robust deviations above what was expected, to a tenth; below it, negative.",
+            nullable=True,
+        ),
+        Column("history_days", WHOLE, "How many days it was compared with.", at_least=0),
+        Column(
+            "severity",
+            TEXT,
+            "high above the threshold; low half way to it, or below a quarter of the least of the days compared.",
+            one_of=("none", "low", "high"),
+        ),
+        Column(
+            "decision",
+            TEXT,
+            "paused where velocity paused the customer or project on the day; else reported, or none.",
+            one_of=("none", "reported", "paused"),
+        ),
+    ),
+    partition_by=("posting_day",),
+    order_by=("customer_id", "project_id", "meter", "unit"),
+    hash_rows=True,
+    upstream=("usage_rollups",),
+    derived_from={
+        "actual": ("usage_rollups.quantity", "usage_rollups.kind"),
+        **dict.fromkeys(
+            ("expected", "threshold", "deviation", "history_days", "severity", "decision"),
+            ("usage_rollups.quantity", "usage_rollups.kind", "usage_rollups.posting_day"),
+        ),
+    },
+)
+
 _PRICED_EVENTS = _counted("quantity", "unit", "dimensions", "customer_id", "usage_day")
 
 
@@ -556,6 +608,7 @@ TABLES = (
     RATED_PERIODS,
     BLOCKED_INVOICES,
     INVOICE_LINES,
+    ANOMALY_REPORT,
     LEDGER_RECONCILIATION,
 )
 """All tables. `day` columns named first in `partition_by` are the ones Dagster's daily partitions run over."""

@@ -38,6 +38,8 @@ def run_close(pipeline: Pipeline, through: date) -> Closed:
     console.print(
         f"Closed {len(closed.days)} days, {closed.days[0]} to {closed.days[-1]}, in {len(closed.run_ids)} runs."
     )
+    for failure in closed.without_report:
+        console.print(f"No anomaly report, which holds nothing up: {failure}", style="yellow", markup=False)
     print_invoices(console, pipeline, list(closed.days))
     return closed
 

@@ -1,21 +1,24 @@
 """A company whose products ask the guard first: holds are settled, their events land, days are metered."""
 
-from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import text
 
 from billing_pipeline.audit.ledger_reconciliation import ReconciledDay, Reconciler
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
+from billing_pipeline.contract.registry import Registry, RegistryChange
+from billing_pipeline.control.database import writing
 from billing_pipeline.guardrails.commands import AddGrant, Done
+from billing_pipeline.guardrails.customer_days import CustomerDays
 from billing_pipeline.guardrails.ledger_writer import LedgerWriter
-from billing_pipeline.guardrails.reconciliation.event_prices import EventPrices
+from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
 from billing_pipeline.guardrails.requests import Settle
 from billing_pipeline.guardrails.store.sqlite_store import SqliteStore
 from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline.pipeline import Pipeline
-from billing_pipeline.rating.agreement import Agreement, Assignment
 from billing_pipeline.rating.holdings import Rules
 from billing_pipeline_tests.guardrails.made_ledger import Clock, TermsByCustomer, made_reserve, made_terms
 
@@ -24,18 +27,25 @@ DAY_US = 86_400_000_000
 START_US = 1_790_812_800_000_000  # 2026-10-01T00:00:00Z
 
 
-class PlanPrices(EventPrices):
-    """Prices of a plan that everybody has; an estimate is the cost itself."""
+class OneRegistry:
+    """Customers acme and beta, both with project p, on one plan; as the log has them."""
 
     def __init__(self, pipeline: Pipeline, plan: str) -> None:
-        def agreement_of(customer_id: str, _day: date) -> Agreement:
-            return Agreement(customer_id, (Assignment(plan, date(2023, 11, 1)),))
+        self.rules = Rules(pipeline.books)
+        since = date(2026, 1, 1)
+        changes = [
+            change
+            for name in ("acme", "beta")
+            for change in (
+                RegistryChange("customer", name, "register", since),
+                RegistryChange("project", f"{name}/p", "register", since),
+                RegistryChange("plan_assignment", name, "assign", since, {"plan": plan}),
+            )
+        ]
+        self.days = CustomerDays(Registry(changes), self.rules)
 
-        super().__init__(agreement_of, Rules(pipeline.books))
-
-    def estimate(self, customer_id: str, project_id: str, usage: Sequence[Usage], at_us: int) -> int:
-        """As the actual."""
-        return self.actual(customer_id, project_id, usage, at_us)
+    def look_again(self) -> None:
+        """Nobody else comes."""
 
 
 def tokens(quantity: int, **identity: str) -> Usage:
@@ -61,7 +71,9 @@ class GuardedCompany:
         control = pipeline.control  # migrated
         self._control = control
         store = SqliteStore(Path(str(control.url.database)), self.clock)
-        self.writer = LedgerWriter(store, self.terms, PlanPrices(pipeline, plan), sweep_seconds=3600)
+        customers = OneRegistry(pipeline, plan)
+        pricer = UsagePricer(customers, customers.rules, pipeline.guard_policies)
+        self.writer = LedgerWriter(store, self.terms, pricer, sweep_seconds=3600)
         self._keys = iter(range(10**6))
 
     def close(self) -> None:
@@ -70,8 +82,6 @@ class GuardedCompany:
 
     def at(self, text: str) -> "GuardedCompany":
         """Set the clock: `10-20T12:00` of 2026, UTC."""
-        from datetime import UTC, datetime
-
         moment = datetime.fromisoformat(f"2026-{text}").replace(tzinfo=UTC)
         self.clock.at_us = int(moment.timestamp()) * 1_000_000
         return self
@@ -99,10 +109,6 @@ class GuardedCompany:
 
     def sent(self) -> list[LogRecord]:
         """What waits in the outbox, as the log takes it; it waits no more."""
-        from sqlalchemy import text
-
-        from billing_pipeline.control.database import writing
-
         with writing(self._control) as connection:
             rows = connection.execute(
                 text("SELECT payload FROM guard_outbox WHERE sent_at IS NULL ORDER BY id")
@@ -122,4 +128,6 @@ class GuardedCompany:
     def rows(self, *days: str) -> list[ReconciledDay]:
         """The rows of some days of October 2026, as they come to now."""
         chosen = [date.fromisoformat(f"2026-10-{day}") for day in days]
-        return list(Reconciler(self.pipeline.workshop, self._control).rows(chosen))
+        return list(
+            Reconciler(self.pipeline.workshop, self._control, self.pipeline.guard_policies).rows(chosen)
+        )

@@ -52,7 +52,7 @@ def test_the_definitions_are_valid_together() -> None:
 def test_every_table_is_an_asset_and_only_the_push_is_none(specs: list[dg.AssetSpec]) -> None:
     """The lineage shows each table that an auditor can query, under the same name."""
     names = {spec.key.to_user_string() for spec in specs}
-    assert names == {table.name for table in TABLES} | {"stripe_invoice_pushes"}
+    assert names == {table.name for table in TABLES} | {"stripe_invoice_pushes", "guard_true_ups"}
 
 
 def test_every_asset_tells_an_auditor_what_it_is(specs: list[dg.AssetSpec]) -> None:
@@ -63,7 +63,7 @@ def test_every_asset_tells_an_auditor_what_it_is(specs: list[dg.AssetSpec]) -> N
         assert spec.owners, name
         assert spec.kinds, name
         assert spec.partitions_def is not None, name
-        if name != "stripe_invoice_pushes":
+        if name not in {"stripe_invoice_pushes", "guard_true_ups"}:
             assert spec.description, name
             columns = spec.metadata["dagster/column_schema"]
             assert isinstance(columns, dg.TableSchema), name
@@ -90,6 +90,21 @@ def test_history_from_before_the_first_rule_book_has_partitions() -> None:
     """Usage is received up to three days before its own day, and what is older is rejected on its receipt day."""
     first = min(book.effective_from for book in load_rule_books(PROJECT_ROOT / "data" / "rule_books"))
     assert (first.date() - timedelta(days=366)).isoformat() == DAILY.get_partition_keys()[0]
+
+
+def test_the_days_are_those_that_dagster_itself_would_list() -> None:
+    """Also as of another moment: before the first day, within the first, and on a day of the future."""
+    listed = dg.DailyPartitionsDefinition(DAILY.start, end_offset=1)
+    assert list(DAILY.get_partition_keys()) == list(listed.get_partition_keys())
+    for moment in (
+        DAILY.start - timedelta(days=3),
+        DAILY.start + timedelta(hours=1),
+        DAILY.start + timedelta(days=4000),
+    ):
+        expected = list(listed.get_partition_keys(moment))
+        assert list(DAILY.get_partition_keys(moment)) == expected
+        with dg.partition_loading_context(moment):
+            assert list(DAILY.get_partition_keys()) == expected
 
 
 def test_the_push_is_described_too() -> None:

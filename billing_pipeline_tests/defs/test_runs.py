@@ -111,26 +111,32 @@ def test_the_counts_of_a_day_are_told_by_outcome(instance: "DagsterInstance") ->
 
 @pytest.mark.usefixtures("home")
 def test_one_partition_materialized_by_hand_comes_out_as_it_was() -> None:
-    """As in the UI: one day of records, one day × rule version of rollups, one day of invoices."""
+    """As in the UI: one day of records, one day × rule version of rollups, one day of anomalies and of invoices."""
     before = hashes()
     assert materialize("records_of_day", DAYS[1]) == "success"
     assert materialize("rollups_of_day", f"{DAYS[1]}|{RULE_VERSION}") == "success"
+    assert materialize("anomalies_of_day", DAYS[1]) == "success"
     assert materialize("invoices_of_day", DAYS[-1]) == "success"
     assert hashes() == before
 
 
 @pytest.mark.usefixtures("home")
-def test_partitions_materialized_side_by_side_in_processes_do_not_hinder_each_other() -> None:
+@pytest.mark.parametrize(
+    "days", [DAYS[1:3], pytest.param(DAYS, marks=pytest.mark.torture)], ids=["two", "all"]
+)
+def test_partitions_materialized_side_by_side_in_processes_do_not_hinder_each_other(
+    days: tuple[str, ...],
+) -> None:
     """A process for each day, all at once on the same tables: no lock is lost and nothing else comes out."""
     before = hashes()
     made = subprocess.run(
-        [sys.executable, str(RUN_DAYS), RULE_VERSION, *DAYS],
+        [sys.executable, str(RUN_DAYS), RULE_VERSION, *days],
         capture_output=True,
         text=True,
         timeout=150,
         check=False,
     )
-    assert made.stdout.splitlines() == ["success"] * len(DAYS), made.stdout + made.stderr[-3000:]
+    assert made.stdout.splitlines() == ["success"] * len(days), made.stdout + made.stderr[-3000:]
     assert hashes() == before
 
 

@@ -38,7 +38,8 @@ class ToldLedger:
         return future
 
     def _once(self, request: Any) -> Answer:
-        key = (type(request).__name__, getattr(request, "hold_id", ""), request.idempotency_key)
+        of = request.customer_id if isinstance(request, Reserve) else request.hold_id
+        key = (type(request).__name__, of, request.idempotency_key)
         if key in self._answers:
             before, answer = self._answers[key]
             if before != request:

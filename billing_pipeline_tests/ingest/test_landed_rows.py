@@ -56,9 +56,30 @@ def rows(session: Session, body: Body) -> list[tuple[object, ...]]:
     return session.rows(f"SELECT {columns} FROM landed ORDER BY queue_offset")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def many(examples: int) -> settings:
+    """So many examples, all in the one session."""
+    return settings(
+        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+
+
+@many(25)
 @given(st.lists(plain_payloads(), min_size=1, max_size=20))
 def test_both_forms_of_a_line_give_the_same_row(session: Session, payloads: list[bytes]) -> None:
+    """What SQL makes of a plain line is what the contract makes of it."""
+    check_both_forms(session, payloads)
+
+
+@pytest.mark.torture
+@many(1500)
+@given(st.lists(plain_payloads(), min_size=1, max_size=20))
+def test_both_forms_of_many_lines_give_the_same_row(session: Session, payloads: list[bytes]) -> None:
+    """The same over many more lines."""
+    check_both_forms(session, payloads)
+
+
+def check_both_forms(session: Session, payloads: list[bytes]) -> None:
+    """The plain ones of some payloads, as they are sent and as the contract writes them."""
     plain = [payload for payload in payloads if plain_usage(payload) is not None]
     assume(plain)
     made_by_sql = rows(session, body_of(map(plain_line, plain)))

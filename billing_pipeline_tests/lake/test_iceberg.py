@@ -8,11 +8,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 from billing_pipeline.errors import LakeError
 from billing_pipeline.lake import iceberg
 from billing_pipeline.lake.duckdb_engine import DuckDBEngine, in_memory
 from billing_pipeline.lake.iceberg import Commit, Lake
+from billing_pipeline.lake.transaction import Transaction
 from billing_pipeline.schemas.table import Column, ColumnType, PartitionKey, Table
 
 DAY_COLUMN = Column("day", ColumnType.DAY, "partition")
@@ -232,6 +234,22 @@ def test_appending_for_ever_does_not_keep_snapshots_for_ever(
     assert len(lake._table(APPENDED).snapshots()) == 4
     assert lake.summary(APPENDED, "turn") == "5"
     assert content_of(lake, APPENDED) == {day(0): [0, 1, 2, 3, 4, 5]}
+
+
+def test_a_transaction_works_out_its_metadata_once_for_each_change(lake: Lake) -> None:
+    """It says what PyIceberg's own transaction says, before a change and after it."""
+    put(lake, PER_DAY, {day(0): [1]})
+    table = SqlCatalog("lake", uri=f"sqlite:///{lake.root / 'catalog.sqlite'}").load_table("billing.per_day")
+    ours, theirs = Transaction(table), table.transaction()
+    for transaction in (ours, theirs):
+        transaction.set_properties(answer="42")
+    before = ours.table_metadata
+    assert before is ours.table_metadata
+    assert before.properties["answer"] == "42"
+    ours.set_properties(answer="43")
+    assert ours.table_metadata.properties["answer"] == "43"
+    changed = {"last_updated_ms": 0}  # the moment of the change, for both
+    assert before.model_copy(update=changed) == theirs.table_metadata.model_copy(update=changed)
 
 
 def test_a_lock_that_is_not_to_be_had_is_told_with_its_table_and_file(

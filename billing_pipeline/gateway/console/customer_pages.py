@@ -1,15 +1,12 @@
 """Customers: their balances, and of one all that the guard knows."""
 
-from typing import get_args
 from urllib.parse import urlencode
 
 from billing_pipeline.control.clock import now_us
-from billing_pipeline.gateway.console.html import Child, Html, tag
+from billing_pipeline.gateway.console.html import Html, tag
 from billing_pipeline.gateway.console.layout import (
     ROOT,
     amount,
-    choice,
-    csrf_field,
     customer_path,
     field,
     page,
@@ -17,18 +14,16 @@ from billing_pipeline.gateway.console.layout import (
     tiles,
     time,
 )
+from billing_pipeline.gateway.console.limit_parts import limit_form, limit_row
 from billing_pipeline.gateway.console.review_pages import breaker_tag
 from billing_pipeline.gateway.console.stop_pages import stop_form, stops_table
 from billing_pipeline.gateway.console.visit import Visit
-from billing_pipeline.gateway.console.words import stretch
 from billing_pipeline.guardrails.review.accounts import Balance, balances, balances_of, credit_of
 from billing_pipeline.guardrails.review.activity import denials, sessions_of
-from billing_pipeline.guardrails.review.limits import LimitInForce, limits_in_force, projects_of
+from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of
 from billing_pipeline.guardrails.review.queue import open_count
 from billing_pipeline.guardrails.review.stops import stops_in_force
 from billing_pipeline.guardrails.scope import customer_scope
-from billing_pipeline.guardrails.terms import Severity
-from billing_pipeline.guardrails.window import Window
 
 HERE = f"{ROOT}/customers"
 _ROWS = 20
@@ -92,10 +87,10 @@ def one_customer(visit: Visit) -> Html:
         tag("h2", "Limits"),
         table(
             ("scope", "window", "limit", "used", "left", "", "from"),
-            (_limit_row(each, now) for each in limits),
+            (limit_row(each, now) for each in limits),
             numbers=frozenset({2, 3, 4}),
         ),
-        tag("div", _limit_form(visit, customer_id, found, back), class_="card"),
+        tag("div", limit_form(visit, customer_id, found, back), class_="card"),
         tag("h2", "Stops"),
         stops_table(visit, stops_in_force(control, customers=only).rows, back=back),
         tag("div", stop_form(visit, scope=customer_scope(customer_id), back=back), class_="card"),
@@ -160,63 +155,4 @@ def _balance(balance: Balance) -> Html:
             ("spent", amount(balance.spent, code), False),
             ("overdraft", amount(balance.overdraft, code), balance.overdraft < 0),
         )
-    )
-
-
-def _limit_row(limit: LimitInForce, now: int) -> tuple[Child, ...]:
-    resets = None if limit.resets_at is None else f" · anew in {stretch(limit.resets_at - now)}"
-    return (
-        tag("code", limit.scope),
-        [
-            tag("span", limit.severity, class_="tag bad" if limit.severity == "hard" else "tag warn"),
-            f" {limit.window}",
-            tag("span", resets, class_="quiet"),
-        ],
-        "none" if limit.amount is None else amount(limit.amount, limit.currency),
-        "-" if limit.used is None else amount(limit.used, limit.currency),
-        "-" if limit.left is None else amount(limit.left, limit.currency),
-        _meter(limit),
-        "set here" if limit.is_set else "plan",
-    )
-
-
-def _meter(limit: LimitInForce) -> Html | None:
-    if limit.amount is None or limit.used is None:
-        return None
-    is_full = limit.used >= limit.amount
-    percent = 100 if is_full else max(limit.used, 0) * 100 // limit.amount
-    bar = tag("svg", tag("rect", width=percent, height=1), viewBox="0 0 100 1", preserveAspectRatio="none")
-    return tag(
-        "div",
-        bar,
-        class_="meter full" if is_full else "meter",
-        role="img",
-        aria_label=f"{percent} % used",
-    )
-
-
-def _limit_form(visit: Visit, customer_id: str, found: tuple[Balance, ...], back: str) -> Html:
-    currencies = {each.currency for each in found}
-    return tag(
-        "form",
-        csrf_field(visit.session),
-        tag("input", type="hidden", name="back", value=back),
-        tag(
-            "div",
-            field("Scope", "scope", value=customer_scope(customer_id), long=True),
-            choice("Window", "window", get_args(Window), "day"),
-            choice("Kind", "severity", get_args(Severity)),
-            field("Amount", "amount", required=False, placeholder="empty: none"),
-            field("Currency", "currency", value=currencies.pop() if len(currencies) == 1 else ""),
-            field("Reason", "why", long=True),
-            class_="fields",
-        ),
-        tag(
-            "div",
-            tag("button", "Set limit", name="do", value="set", class_="main"),
-            tag("button", "Plan's limit again", name="do", value="unset"),
-            class_="actions",
-        ),
-        method="post",
-        action=f"{ROOT}/limits",
     )

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from billing_pipeline.contract.instants import datetime_of
 from billing_pipeline.gateway.console.html import Html, tag, together
 from billing_pipeline.gateway.console.words import money
-from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.review.spend import MINUTE_US, SpendMinute
 
 WIDTH, HEIGHT = 720, 210
@@ -26,11 +25,12 @@ def spend_plot(
     threshold: int | None = None,
 ) -> Html:
     """A bar for each minute. Instants are UTC µs, amounts nano-units; `threshold` is a line across."""
-    if not any(each.total for each in minutes):
+    highest = max(map(_height, minutes), default=0)
+    if not highest:
         return tag("p", "Nothing was spent in this time.", class_="quiet")
     count = (last_at - first_at) // MINUTE_US + 1
     step = (WIDTH - _LEFT - _RIGHT) / count
-    top = _round_up(max(*(each.total for each in minutes), threshold or 0))
+    top = _round_up(max(highest, threshold or 0))
     floor = HEIGHT - _BOTTOM
     height = floor - _TOP
 
@@ -53,7 +53,7 @@ def spend_plot(
             _line(x_of(opened_at), _TOP, x_of(opened_at), floor, "opened"),
             viewBox=f"0 0 {WIDTH} {HEIGHT}",
             role="img",
-            aria_label=f"Spend per minute, up to {money(max(each.total for each in minutes), currency)}",
+            aria_label=f"Spend per minute, up to {money(highest, currency)}",
         ),
         tag(
             "figcaption",
@@ -63,6 +63,11 @@ def spend_plot(
         ),
         class_="plot",
     )
+
+
+def _height(minute: SpendMinute) -> int:
+    """What its bar adds up to: unguarded usage that was taken back is below zero, and no bar."""
+    return sum(max(getattr(minute, name), 0) for name in _LAYERS)
 
 
 _NAMES = {"settled": "settled", "pending": "held", "unguarded": "unguarded"}
@@ -115,8 +120,8 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Html:
 
 
 def _round_up(nano: int) -> int:
-    """1, 2 or 5 with zeros, at least the amount; never less than a nano-unit."""
+    """1, 2 or 5 with zeros, at least the amount, which is above zero."""
     unit = 1
     while unit * 10 <= nano:
         unit *= 10
-    return next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= nano) if nano else NANO
+    return next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= nano)

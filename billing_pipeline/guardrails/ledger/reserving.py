@@ -38,6 +38,9 @@ class HoldDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     call: str | None = None
 
 
+NO_DETAILS = HoldDetails()
+
+
 def reserve(
     book: Book, request: Reserve, at_us: int, terms_book: TermsBook, pricer: Pricer
 ) -> Granted | Denied:
@@ -356,4 +359,6 @@ def _usage_text(usage: tuple[Usage, ...]) -> str:
 
 def _details_text(request: Reserve) -> str:
     details = HoldDetails(request.user_id, request.correlation_id, request.step, request.call)
+    if details == NO_DETAILS:
+        return "{}"
     return _USAGE.encode(details).decode()

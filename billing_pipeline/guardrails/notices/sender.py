@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import httpx
 import msgspec
@@ -45,12 +43,8 @@ class NoticeSender:
             limits=httpx.Limits(max_connections=AT_ONCE),
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close its connections."""
         await self._client.aclose()
 
     async def send_due(self) -> int:

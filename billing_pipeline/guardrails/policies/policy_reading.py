@@ -14,7 +14,7 @@ MINUTES_MOST = 366 * 24 * 60
 TTL_SECONDS_MOST = 30 * 24 * 60 * 60
 _SWITCHES = ("needs_credit", "counts_trial_usage", "overdraft_trips")
 _DEVIATION_DIGITS = {"integer_digits": 4, "fraction_digits": 3}
-_OPTIONAL = (
+POLICY_KEYS = (  # each is a row of the table in docs/guard-policies.md
     *("description", "limits", "breaker", "velocity", "ttl_seconds", "ttl_seconds_most"),
     *("when_unreachable", *_SWITCHES),
 )
@@ -28,7 +28,7 @@ def read_policy(name: str, field: Field, currencies: Sequence[str]) -> Mapping[s
         field: what it says; nothing (`{}`) is a policy without limits.
         currencies: of the plans that it holds for, sorted.
     """
-    keys = field.mapping(optional=_OPTIONAL)
+    keys = field.mapping(optional=POLICY_KEYS)
     default = Policy(name, "")
     if "description" in keys:
         keys["description"].text(most=2000)

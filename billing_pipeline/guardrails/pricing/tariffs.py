@@ -11,7 +11,8 @@ from typing import NoReturn
 from billing_pipeline.errors import GuardRequestError, UnpricedUsageError
 from billing_pipeline.guardrails.customer_days import CustomerDay
 from billing_pipeline.guardrails.policies.policy import Policies
-from billing_pipeline.guardrails.pricing.dearest import Bound, Even, dearest, upper
+from billing_pipeline.guardrails.pricing.charge_bound import bound_of
+from billing_pipeline.guardrails.pricing.dearest import Bound, Even
 from billing_pipeline.guardrails.pricing.tariff import Tariff
 from billing_pipeline.metering.meters import Metered, taken_by
 from billing_pipeline.rating.charge_models.free import Free
@@ -105,18 +106,13 @@ class Tariffs:
     def _bound(self, taker: Taker, metered: Metered) -> Bound:
         if isinstance(taker.price, Free):
             return Even()
-        is_additive = metered.meter.is_additive
-        bound = dearest(taker.price, metered.grouped_dimensions) if is_additive else None
+        given = self._policies.upper_unit_prices.get((taker.plan, taker.charge))
+        bound = bound_of(taker.price, metered.meter, metered.grouped_dimensions, given)
         if isinstance(bound, NoPrice):
             raise UnpricedUsageError(
                 f"{_named(taker)}: {bound.wanted}",
                 "add a row to its price table, or a default, or a plan override for a rule book in use",
             )
-        if isinstance(bound, Even) and bound.is_exact:
-            return bound
-        given = self._policies.upper_unit_prices.get((taker.plan, taker.charge))
-        if given is not None:
-            return upper(given)
         return bound or _unbounded(taker, metered)
 
 

@@ -8,10 +8,12 @@ within its period. So the causes add up to the difference whatever the figures a
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from billing_pipeline.guardrails.nano import nano_nearest
 from billing_pipeline.schemas.ledger_causes import CAUSES
+
+Prices = Literal["linear", "tiers", "trial"]
 
 
 class HoldFigures(NamedTuple):
@@ -63,13 +65,14 @@ class RatedFigures(NamedTuple):
         exact: usage before rounding, nano-units.
         lines: usage as rounded lines, nano-units.
         discounts: discounts, coupons and maximums as rounded lines, nano-units.
-        is_linear: every charge has one price per unit, so that an event costs the same wherever it stands.
+        prices: `linear` where every charge has one price per unit, so that an event costs the same wherever it stands;
+            `trial` where the day's usage is in a free trial, and costs nothing.
     """
 
     exact: Fraction = Fraction(0)
     lines: int = 0
     discounts: int = 0
-    is_linear: bool = True
+    prices: Prices = "linear"
 
 
 class DayReconciliation(NamedTuple):
@@ -96,7 +99,9 @@ def reconcile_day(holds: HoldFigures, log: LogFigures, rated: RatedFigures) -> D
     # Where prices are linear, an event's price differs from its share of the whole by its own rounding only.
     residual = (holds.events - holds.priced) + (exact - by_itself)
     bound = log.events + 2 * holds.holds + 2
-    is_rounding = rated.is_linear and abs(residual) <= bound
+    explained_by = {"tiers": "tier_position", "trial": "discount"}.get(rated.prices, "unexplained")
+    if abs(residual) <= bound:
+        explained_by = "rounding"
     causes = {
         "unguarded": log.unguarded,
         "late": log.late,
@@ -105,15 +110,14 @@ def reconcile_day(holds: HoldFigures, log: LogFigures, rated: RatedFigures) -> D
         "not_metered_yet": -holds.missing,
         "settled_by_amount": -holds.booked_by_amount,
         "repriced": holds.priced - holds.booked,
-        "tier_position": 0 if rated.is_linear else residual,
         "discount": rated.discounts,
-        "rounding": rated.lines - exact + (residual if is_rounding else 0),
-        "unexplained": residual if rated.is_linear and not is_rounding else 0,
+        "rounding": rated.lines - exact,
     }
+    causes[explained_by] = causes.get(explained_by, 0) + residual
     return DayReconciliation(
         settled=holds.booked + holds.booked_by_amount,
         rated=rated.lines + rated.discounts,
-        causes={cause: causes[cause] for cause in CAUSES},
+        causes={cause: causes.get(cause, 0) for cause in CAUSES},
         overrun=holds.overrun,
         overdraft=holds.overdraft,
         holds=holds.holds,

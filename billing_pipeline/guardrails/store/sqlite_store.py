@@ -160,6 +160,8 @@ class SqliteStore:
     def answered(self, customer_id: str, idempotency_key: str) -> HoldRow | DenialRow | None:
         """See `Rows`."""
         where, values = "customer_id = ? AND idempotency_key = ?", (customer_id, idempotency_key)
+        if self._execute(_IS_ANSWERED, values + values).fetchone() is None:
+            return None
         hold = self._one(columns.HOLDS, where, values, columns.hold_of)
         return hold or self._one(columns.DENIALS, where, values, columns.denial_of)
 
@@ -256,6 +258,11 @@ _END_HOLD = (
     f"UPDATE guard_holds SET {', '.join(f'{name} = ?' for name in HOLD_ENDS[:-1])} "
     "WHERE hold_id = ? AND state = 'pending'"
 )
+_IS_ANSWERED = (
+    "SELECT 1 FROM guard_holds WHERE customer_id = ? AND idempotency_key = ? UNION ALL "
+    "SELECT 1 FROM guard_denials WHERE customer_id = ? AND idempotency_key = ?"
+)
+"""Nearly every reserve is new: one look finds that out."""
 _DUE_HOLDS = (
     "SELECT hold_id FROM guard_holds WHERE state = 'pending' AND expires_at <= ? "
     "ORDER BY expires_at, hold_id LIMIT ?"

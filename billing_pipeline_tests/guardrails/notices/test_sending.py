@@ -43,8 +43,11 @@ def send(control: Engine, receiver: Receiver) -> Run:
     def run(at: int) -> int:
         async def once() -> int:
             webhook = Webhook(url=receiver.url, secrets=SECRETS, attempt_seconds=0.5)
-            async with NoticeSender(control, webhook, lambda: at) as sender:
+            sender = NoticeSender(control, webhook, lambda: at)
+            try:
                 return await sender.send_due()
+            finally:
+                await sender.close()
 
         return asyncio.run(once())
 

@@ -14,13 +14,20 @@ from billing_pipeline.guardrails.reconciliation.day import (
 from billing_pipeline.schemas.ledger_causes import CAUSES
 
 NANO = st.integers(-(10**15), 10**15)
+PRICES = st.sampled_from(["linear", "tiers", "trial"])
 COUNT = st.integers(0, 10**6)
 
 
 @given(
     st.builds(HoldFigures, *[NANO] * 7, COUNT),
     st.builds(LogFigures, *[NANO] * 4, COUNT),
-    st.builds(RatedFigures, st.fractions(-(10**15), 10**15, max_denominator=7), NANO, NANO, st.booleans()),
+    st.builds(
+        RatedFigures,
+        st.fractions(-(10**15), 10**15, max_denominator=7),
+        NANO,
+        NANO,
+        PRICES,
+    ),
 )
 def test_causes_add_up_to_the_difference(holds: HoldFigures, log: LogFigures, rated: RatedFigures) -> None:
     """Exactly, in whole nano-units, also where the figures make no sense."""
@@ -68,8 +75,9 @@ def test_each_cause_is_seen_alone() -> None:
     assert causes(LogFigures(guarded=70, events=1), RatedFigures(Fraction(70), 70)) == {"conflicting": -30}
     assert causes(holds._replace(booked_by_amount=50)) == {"settled_by_amount": -50}
     assert causes(holds._replace(booked=90)) == {"repriced": 10}
-    assert causes(RatedFigures(Fraction(60), 60, is_linear=False)) == {"tier_position": -40}
+    assert causes(RatedFigures(Fraction(60), 60, prices="tiers")) == {"tier_position": -40}
     assert causes(rated._replace(discounts=-20)) == {"discount": -20}
+    assert causes(RatedFigures(prices="trial")) == {"discount": -100}
     assert causes(rated._replace(lines=103)) == {"rounding": 3}
     assert causes(RatedFigures(Fraction(60), 60)) == {"unexplained": -40}
     assert causes(RatedFigures(Fraction(203, 2), 102)) == {"rounding": 2}

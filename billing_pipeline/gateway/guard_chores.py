@@ -1,0 +1,88 @@
+"""What the gateway does for the guard beside requests, each again and again: none stops another, or the requests.
+
+What is due by time is ended by the ledger's own writer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from billing_pipeline.errors import QueueFailedError
+from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.guardrails.notices.sender import NoticeSender, Webhook
+from billing_pipeline.guardrails.outbox import OutboxSender
+from billing_pipeline.guardrails.ports import Ledger, Pricer, TermsBook
+from billing_pipeline.guardrails.unguarded.follower import UnguardedFollower
+from billing_pipeline.guardrails.velocity_watch import VelocityWatch
+from billing_pipeline.ingest.queue import Queue
+
+OUTBOX_SECONDS = 1.0
+NOTICES_SECONDS = 1.0
+FOLLOWER_SECONDS = 2.0
+VELOCITY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something that is done every so often; `close` is called once it will not be done again."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], Awaitable[object]]
+    close: Callable[[], Awaitable[object]] | None = None
+
+
+def delivery_chores(control: Engine, queue: Queue, webhook: Webhook | None) -> list[Chore]:
+    """What brings out what the ledger has written: usage events into the log, notices to the webhook."""
+    chores = [_in_thread("outbox", OUTBOX_SECONDS, OutboxSender(control, queue).send)]
+    if webhook is not None:
+        sender = NoticeSender(control, webhook)
+        chores.append(Chore("notices", NOTICES_SECONDS, sender.send_due, sender.close))
+    return chores
+
+
+def watching_chores(
+    control: Engine, queue: Queue, ledger: Ledger, terms_book: TermsBook, pricer: Pricer
+) -> list[Chore]:
+    """What looks at spend: how fast it is, and what of it never asked the guard."""
+    follower = UnguardedFollower(queue, control, ledger, terms_book, pricer)
+    watch = VelocityWatch(control, ledger, terms_book)
+    return [
+        _in_thread("unguarded", FOLLOWER_SECONDS, follower.run_once),
+        _in_thread("velocity", VELOCITY_SECONDS, watch.run_once),
+    ]
+
+
+async def keep_doing(gateway: Gateway, chore: Chore) -> None:
+    """Do it every so often; never ends by itself. What fails is counted, told where it begins, and done again."""
+    is_failing = False
+    try:
+        while True:
+            await asyncio.sleep(chore.every_seconds)
+            try:
+                await chore.run()
+            except QueueFailedError as error:
+                gateway.fail(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is may pass, and must stop no other chore
+                gateway.metrics.chore_failures.labels(chore.name).inc()
+                if not is_failing:
+                    gateway.log.problem(
+                        "chore_failed", chore=chore.name, kind=type(error).__name__, message=str(error)[:500]
+                    )
+                is_failing = True
+            else:
+                if is_failing:
+                    gateway.log.info("chore_works_again", chore=chore.name)
+                is_failing = False
+    finally:
+        if chore.close is not None:
+            await chore.close()
+
+
+def _in_thread(name: str, every_seconds: float, work: Callable[[], object]) -> Chore:
+    async def run() -> object:
+        return await asyncio.to_thread(work)
+
+    return Chore(name, every_seconds, run)

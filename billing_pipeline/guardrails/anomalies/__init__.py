@@ -1,0 +1,1 @@
+"""The anomaly report: each day's usage beside what was to be expected of it."""

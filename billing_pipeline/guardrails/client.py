@@ -1,0 +1,137 @@
+"""The guard over HTTP, for a product's threads: the same calls as `guard.Guard`, to a gateway."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self, TypeVar, cast
+
+from billing_pipeline.emit.answers import Answer as HttpAnswer
+from billing_pipeline.emit.answers import NoAnswer
+from billing_pipeline.errors import GuardUnavailableError
+from billing_pipeline.guardrails.answers import Answer
+from billing_pipeline.guardrails.asks import Ask
+from billing_pipeline.guardrails.balance import CustomerBalance
+from billing_pipeline.guardrails.calls import Calls
+from billing_pipeline.guardrails.held import Unreachable
+from billing_pipeline.guardrails.http_calls import (
+    Again,
+    ApiKey,
+    Patience,
+    answer_of,
+    balance_of,
+    balance_path,
+    body_of,
+    header_of,
+    path_of,
+)
+from billing_pipeline.guardrails.requests import Request
+
+if TYPE_CHECKING:
+    import httpx
+
+Found = TypeVar("Found")
+
+
+class GuardClient(Calls):
+    """Reserve before an action runs, settle at what it cost.
+
+    Dropped connections, timeouts, 429 and 5xx are asked again under the same idempotency key, which does a thing once.
+
+    Args:
+        url: the gateway's address, like `https://billing.example`.
+        api_key: a key with the right `guard:use`, or what to ask for it.
+        when_unreachable: `closed`: a hold raises GuardUnavailableError, and its action does not run. `open`: it runs
+            unguarded; `hold.unguarded` says so, and the product sends the usage itself.
+        patience: how long it tries.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: ApiKey,
+        *,
+        when_unreachable: Unreachable = "closed",
+        patience: Patience | None = None,
+    ) -> None:
+        super().__init__(Ask(self._carry), when_unreachable)
+        self._url = url.rstrip("/")
+        self._api_key = api_key
+        self._patience = patience or Patience()
+        self._client: httpx.Client | None = None
+        self._process = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the next request opens others."""
+        if self._client is not None and self._process == os.getpid():
+            self._client.close()
+        self._client = None
+
+    def balance(
+        self, customer_id: str, *, project_id: str | None = None, session_id: str | None = None
+    ) -> CustomerBalance:
+        """As `Guard.balance`."""
+        path = balance_path(customer_id, project_id, session_id)
+        return self._ask_until("GET", path, None, balance_of)
+
+    def _carry(self, request: Request) -> Answer:
+        def read(found: HttpAnswer | NoAnswer) -> Answer | Again:
+            return answer_of(found, request)
+
+        return cast("Answer", self._ask_until("POST", path_of(request), body_of(request), read))
+
+    def _ask_until(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        read: Callable[[HttpAnswer | NoAnswer], Found | Again],
+    ) -> Found:
+        patience = self._patience
+        deadline = time.monotonic() + patience.timeout_seconds
+        attempt = 0
+        while True:
+            left_seconds = deadline - time.monotonic()
+            found = read(self._send(method, path, body, min(patience.attempt_seconds, left_seconds)))
+            if not isinstance(found, Again):
+                return found
+            pause_seconds = patience.pause_seconds(attempt, found)
+            if time.monotonic() + pause_seconds >= deadline:
+                raise unreachable(self._url, attempt + 1, found)
+            time.sleep(pause_seconds)
+            attempt += 1
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, timeout_seconds: float
+    ) -> HttpAnswer | NoAnswer:
+        import httpx
+
+        headers = {"authorization": header_of(self._api_key), "content-type": "application/json"}
+        if self._client is None or self._process != os.getpid():
+            # After a fork the parent's connections are not ours.
+            self._client, self._process = httpx.Client(verify=needs_tls(self._url)), os.getpid()
+        try:
+            found = self._client.request(
+                method, self._url + path, content=body, headers=headers, timeout=timeout_seconds
+            )
+        except (httpx.HTTPError, OSError) as error:
+            return NoAnswer(f"{type(error).__name__}: {error}")
+        return HttpAnswer(found.status_code, dict(found.headers), found.content)
+
+
+def unreachable(url: str, attempts: int, again: Again) -> GuardUnavailableError:
+    """What is raised once patience has ended."""
+    return GuardUnavailableError(
+        f"the guard at {url} did not answer ({attempts} attempts, the last: {again.reason}); whether it was done is "
+        "not known: ask again under the same idempotency key"
+    )
+
+
+def needs_tls(url: str) -> bool:
+    """Whether certificates are loaded and checked: always but where the address says plain HTTP."""
+    return not url.lower().startswith("http://")
