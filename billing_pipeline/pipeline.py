@@ -285,9 +285,8 @@ class Pipeline:
         with self.queue() as queue, self.guard_customers(queue) as customers:
             terms = self.guard_terms(customers)
             with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
-                grants = GrantSync(ledger, self.control, now_us)
-                grants.run(customers.days.registry)
-                customers.keep_current(after=grants.run)
+                GrantSync(ledger, self.control, now_us).run(customers.days.registry)
+                customers.keep_current()
                 yield Guard(
                     ledger,
                     StoredBalances(self.control, terms),
