@@ -1,6 +1,6 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import date
 from functools import cached_property, lru_cache
@@ -157,7 +157,7 @@ class Pipeline:
         """
         from billing_pipeline.control.api_keys import api_keys
         from billing_pipeline.gateway.gateway import Gateway
-        from billing_pipeline.gateway.guard_chores import delivery_chores
+        from billing_pipeline.gateway.guard_chores import delivery_chores, show_backlog
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
 
@@ -170,6 +170,7 @@ class Pipeline:
         # Left as it is where the queue has failed: nothing may be written then.
         readers_and_queue = ExitStack()
         readers_and_queue.callback(queue.close)
+        show_backlog(gateway.metrics, self.control)
         with ExitStack() as stack:
             chores = delivery_chores(self.control, queue, webhook)
             chores += self._open_guard(gateway, stack, readers_and_queue)
@@ -194,6 +195,9 @@ class Pipeline:
             gateway.metrics.chore_failures.labels("registry").inc()
             gateway.log.problem("registry_not_read", kind=type(error).__name__, message=str(error)[:500])
 
+        def registered(customer_id: str) -> Sequence[str]:
+            return customers.days.registry.projects(customer_id)
+
         def sync(registry: "Registry") -> None:
             for key, reason in grants.run(registry).refused:
                 gateway.log.problem("grant_refused", grant=key, reason=reason)
@@ -207,7 +211,7 @@ class Pipeline:
             gateway.desk = Desk(self.control, ledger)
             return []
         ledger = stack.enter_context(self.guard_ledger(terms, pricer))
-        gateway.desk = Desk(self.control, ledger, terms)
+        gateway.desk = Desk(self.control, ledger, terms, registered)
         gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
         grants = GrantSync(ledger, self.control, now_us)
         customers.keep_current(tell, after=sync)
