@@ -1,7 +1,7 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy import Engine as ControlDatabase
 
-    from billing_pipeline.contract.registry import Registry
     from billing_pipeline.gateway.gateway import Gateway
     from billing_pipeline.gateway.guard_chores import Chore
     from billing_pipeline.guardrails.current_customers import CurrentCustomers
+    from billing_pipeline.guardrails.guard import Guard
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
     from billing_pipeline.guardrails.notices.sender import Webhook
     from billing_pipeline.guardrails.policies.policy import Policies
@@ -184,10 +184,8 @@ class Pipeline:
         Where rule books, policies or the registry have faults, people can stop and decide all the same; nothing is
         reserved then, and the log says why.
         """
-        from billing_pipeline.control.clock import now_us
         from billing_pipeline.gateway.desk import Desk
-        from billing_pipeline.gateway.guard_chores import watching_chores
-        from billing_pipeline.guardrails.grant_sync import GrantSync
+        from billing_pipeline.gateway.guard_chores import registry_chores, watching_chores
         from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
         from billing_pipeline.guardrails.stored_balance import StoredBalances
 
@@ -197,10 +195,6 @@ class Pipeline:
 
         def registered(customer_id: str) -> Sequence[str]:
             return customers.days.registry.projects(customer_id)
-
-        def sync(registry: "Registry") -> None:
-            for key, reason in grants.run(registry).refused:
-                gateway.log.problem("grant_refused", grant=key, reason=reason)
 
         try:
             customers = stack.enter_context(self.guard_customers(gateway.queue))
@@ -213,11 +207,13 @@ class Pipeline:
         ledger = stack.enter_context(self.guard_ledger(terms, pricer))
         gateway.desk = Desk(self.control, ledger, terms, registered)
         gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
-        grants = GrantSync(ledger, self.control, now_us)
-        customers.keep_current(tell, after=sync)
+        customers.keep_current(tell)
         stack.callback(customers.close)  # before the ledger is
         readers.callback(customers.close)
-        return watching_chores(self.control, gateway.queue, ledger, terms, pricer)
+        watching = watching_chores(
+            self.control, gateway.queue, ledger, terms, pricer, metrics=gateway.metrics
+        )
+        return watching + registry_chores(self.control, ledger, customers)
 
     @cached_property
     def webhook(self) -> "Webhook | None":
@@ -275,6 +271,28 @@ class Pipeline:
 
         _ = self.control  # migrated to head
         return LedgerWriter(open_store(self.settings.control_url), terms_book, pricer)
+
+    @contextmanager
+    def guard(self) -> "Iterator[Guard]":
+        """The guard within this process, by registry, policies and rule books, over the control database's ledger.
+
+        Raises:
+            SettingsError: the control database is PostgreSQL, and the driver is not installed.
+            DocumentError: rule books or policies have faults.
+        """
+        from billing_pipeline.control.clock import now_us
+        from billing_pipeline.guardrails.guard import Guard
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
+
+        with self.queue() as queue, self.guard_customers(queue) as customers:
+            terms = self.guard_terms(customers)
+            with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
+                customers.keep_current()
+                yield Guard(
+                    ledger,
+                    StoredBalances(self.control, terms),
+                    when_unreachable=lambda customer_id: terms.when_unreachable(customer_id, now_us()),
+                )
 
     def watermark(self) -> int:
         """UTC µs before which nothing is received that is not in the lake."""
