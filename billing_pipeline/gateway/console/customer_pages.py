@@ -18,6 +18,7 @@ from billing_pipeline.gateway.console.limit_parts import limit_form, limit_row
 from billing_pipeline.gateway.console.review_pages import breaker_tag
 from billing_pipeline.gateway.console.stop_pages import stop_form, stops_table
 from billing_pipeline.gateway.console.visit import Visit
+from billing_pipeline.gateway.console.words import left_words
 from billing_pipeline.guardrails.review.accounts import Balance, balances, balances_of, credit_of
 from billing_pipeline.guardrails.review.activity import denials, sessions_of
 from billing_pipeline.guardrails.review.queue import open_count
@@ -132,18 +133,19 @@ def one_customer(visit: Visit) -> Html:
         ),
         tag("h2", "Denials"),
         table(
-            ("at", "rule", "scope", "asked", "why"),
+            ("at", "rule", "scope", "asked", "left", "why"),
             (
                 (
                     time(each.at),
                     each.rule,
                     tag("code", each.scope),
                     amount(each.asked, each.currency),
+                    left_words(each),
                     each.reason,
                 )
                 for each in denials(control, customers=only, rows=_ROWS).rows
             ),
-            numbers=frozenset({3}),
+            numbers=frozenset({3, 4}),
         ),
         session=visit.session,
         here=HERE,
