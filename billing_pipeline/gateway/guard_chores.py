@@ -9,8 +9,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from billing_pipeline.control.clock import now_us
 from billing_pipeline.errors import QueueFailedError
 from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.gateway.metrics import Metrics
+from billing_pipeline.guardrails.current_customers import CurrentCustomers
+from billing_pipeline.guardrails.grant_sync import GrantSync
 from billing_pipeline.guardrails.notices.sender import NoticeSender, Webhook
 from billing_pipeline.guardrails.outbox import OutboxSender
 from billing_pipeline.guardrails.ports import Ledger, Pricer, TermsBook
@@ -22,6 +26,7 @@ OUTBOX_SECONDS = 1.0
 NOTICES_SECONDS = 1.0
 FOLLOWER_SECONDS = 2.0
 VELOCITY_SECONDS = 5.0
+GRANTS_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +49,31 @@ def delivery_chores(control: Engine, queue: Queue, webhook: Webhook | None) -> l
 
 
 def watching_chores(
-    control: Engine, queue: Queue, ledger: Ledger, terms_book: TermsBook, pricer: Pricer
+    control: Engine, queue: Queue, ledger: Ledger, terms_book: TermsBook, pricer: Pricer, *, metrics: Metrics
 ) -> list[Chore]:
     """What looks at spend: how fast it is, and what of it never asked the guard."""
     follower = UnguardedFollower(queue, control, ledger, terms_book, pricer)
     watch = VelocityWatch(control, ledger, terms_book)
+
+    def follow() -> None:
+        done = follower.run_once()
+        outcomes = {"counted": done.counted, "taken_back": done.taken_back, **done.skipped}
+        for outcome, count in outcomes.items():
+            metrics.guard_log_events.labels(outcome).inc(count)
+
+    def judge() -> None:
+        metrics.guard_velocity_pauses.inc(watch.run_once())
+
     return [
-        _in_thread("unguarded", FOLLOWER_SECONDS, follower.run_once),
-        _in_thread("velocity", VELOCITY_SECONDS, watch.run_once),
+        _in_thread("unguarded", FOLLOWER_SECONDS, follow),
+        _in_thread("velocity", VELOCITY_SECONDS, judge),
     ]
+
+
+def registry_chores(control: Engine, ledger: Ledger, customers: CurrentCustomers) -> list[Chore]:
+    """What brings the credit that customers were granted into the ledger."""
+    sync = GrantSync(ledger, control, now_us)
+    return [_in_thread("grants", GRANTS_SECONDS, lambda: sync.run(customers.days.registry))]
 
 
 async def keep_doing(gateway: Gateway, chore: Chore) -> None:

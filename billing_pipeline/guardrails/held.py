@@ -9,6 +9,7 @@
 """
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
 
@@ -22,6 +23,9 @@ OnError = Literal["release", "settle"]
 Unreachable = Literal["closed", "open"]
 """What becomes of an action while the guard cannot be reached: it must not run, or it runs unguarded."""
 
+WhenUnreachable = Unreachable | Callable[[str], Unreachable]
+"""The same for all, or asked for each customer id."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -29,7 +33,7 @@ class HoldState:
     """What a hold knows of itself, however its requests are carried."""
 
     def __init__(
-        self, request: Reserve, estimate: Cost, on_error: OnError, when_unreachable: Unreachable
+        self, request: Reserve, estimate: Cost, on_error: OnError, when_unreachable: WhenUnreachable
     ) -> None:
         self.granted: Granted | None = None
         """What reserve answered; None before the block, and where the guard could not be reached."""
@@ -84,7 +88,8 @@ class HoldState:
 
     def _runs_open(self, error: GuardUnavailableError) -> bool:
         """Whether the product goes on without the guard; then it is told."""
-        if self._when_unreachable != "open":
+        said = self._when_unreachable
+        if (said(self._request.customer_id) if callable(said) else said) != "open":
             return False
         self.unguarded = True
         _LOG.warning("the guard cannot be reached, the action runs unguarded: %s", error)
@@ -108,7 +113,7 @@ class Hold(HoldState):
         request: Reserve,
         estimate: Cost,
         on_error: OnError,
-        when_unreachable: Unreachable = "closed",
+        when_unreachable: WhenUnreachable = "closed",
     ) -> None:
         super().__init__(request, estimate, on_error, when_unreachable)
         self._ask = ask
@@ -173,7 +178,7 @@ class AsyncHold(HoldState):
         request: Reserve,
         estimate: Cost,
         on_error: OnError,
-        when_unreachable: Unreachable = "closed",
+        when_unreachable: WhenUnreachable = "closed",
     ) -> None:
         super().__init__(request, estimate, on_error, when_unreachable)
         self._ask = ask

@@ -272,6 +272,18 @@ def test_a_ledger_that_does_not_answer_is_unreachable() -> None:
     assert future.cancelled()
 
 
+def test_open_for_some_customers_their_actions_run_unguarded(ledger: ToldLedger) -> None:
+    """While the ledger cannot be reached; those of the others do not run."""
+    guard = Guard(ledger, when_unreachable=lambda customer_id: "open" if customer_id == "acme" else "closed")
+    ledger.failures = [GuardUnavailableError("gone")] * 2
+    with guard.hold("acme", "p", estimate=7) as hold:
+        assert (hold.unguarded, hold.settle(1)) == (True, None)
+    with pytest.raises(GuardUnavailableError), guard.hold("bolt", "p", estimate=7):
+        pytest.fail("the action ran")
+    with guard.hold("acme", "p", estimate=7) as hold:
+        assert not hold.unguarded
+
+
 @pytest.mark.parametrize("name", ["reserve", "settle", "release", "extend", "hold", "guarded"])
 def test_coroutines_call_it_as_threads_do(name: str) -> None:
     """With the same arguments."""
