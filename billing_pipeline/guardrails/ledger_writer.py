@@ -38,7 +38,13 @@ class LedgerWriter:
     """The thread that decides and writes, from `__init__` to `close`."""
 
     def __init__(
-        self, store: Store, terms_book: TermsBook, pricer: Pricer, *, sweep_seconds: float = SWEEP_SECONDS
+        self,
+        store: Store,
+        terms_book: TermsBook,
+        pricer: Pricer,
+        *,
+        sweep_seconds: float = SWEEP_SECONDS,
+        group_most: int = GROUP_MOST,
     ) -> None:
         self.commits = 0
         """Transactions committed; fewer than requests where they were gathered."""
@@ -46,6 +52,7 @@ class LedgerWriter:
         self._terms_book = terms_book
         self._pricer = pricer
         self._sweep_seconds = sweep_seconds
+        self._group_most = group_most
         self._book = Book(store)
         self._last_us = 0
         self._waiting: list[Asked] = []
@@ -119,7 +126,7 @@ class LedgerWriter:
                 self._changed.wait(max(until - time.monotonic(), 0.0))
             if not self._waiting:
                 return None if self._is_closed else []
-            taken, self._waiting = self._waiting[:GROUP_MOST], self._waiting[GROUP_MOST:]
+            taken, self._waiting = self._waiting[: self._group_most], self._waiting[self._group_most :]
         return [asked for asked in taken if asked[1].set_running_or_notify_cancel()]
 
     def _write(self, group: list[Asked]) -> None:
