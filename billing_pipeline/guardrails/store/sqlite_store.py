@@ -21,6 +21,7 @@ from billing_pipeline.guardrails.requests import Request
 from billing_pipeline.guardrails.store import columns
 from billing_pipeline.guardrails.store.columns import HOLD_ENDS, Kept, Values
 from billing_pipeline.guardrails.store.look_ups import LookUps
+from billing_pipeline.guardrails.store.sqlite_turn import SqliteTurn
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class SqliteStore(LookUps):
         self._path = path
         self._clock_us = clock_us
         self._connect = connect
+        self._turn = SqliteTurn(path)
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None
 
@@ -59,6 +61,7 @@ class SqliteStore(LookUps):
 
     def begin(self, group: Sequence[Request | Command], book: Book) -> int:  # noqa: ARG002 - the whole file is locked
         """See `Store.begin`."""
+        self._turn.take(BUSY_SECONDS)
         try:
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
@@ -93,6 +96,7 @@ class SqliteStore(LookUps):
                 decided = [(at_us, review_id) for review_id, at_us in changes.decided_reviews]
                 connection.executemany("UPDATE guard_reviews SET decided_at = ? WHERE review_id = ?", decided)
             connection.execute("COMMIT")
+            self._turn.give_way()
         except BaseException as error:
             # What is not confirmed is gone: the journal of a commit that failed is rolled back with the connection.
             self.close()
@@ -107,6 +111,7 @@ class SqliteStore(LookUps):
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error:
                 self.close()
+        self._turn.give_way()
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -114,6 +119,7 @@ class SqliteStore(LookUps):
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+        self._turn.close()
 
     def due_holds(self, at_us: int, at_most: int) -> list[str]:
         """See `Rows`."""
