@@ -24,8 +24,9 @@ from billing_pipeline.gateway.console.review_parts import (
 from billing_pipeline.gateway.console.visit import Visit
 from billing_pipeline.gateway.console.words import KINDS, sentence
 from billing_pipeline.guardrails.review.queue import Review, open_count, review, reviews
-from billing_pipeline.guardrails.review.spend import Action, minutes_around, surroundings
+from billing_pipeline.guardrails.review.spend import Action
 from billing_pipeline.guardrails.review.stops import stops_in_force
+from billing_pipeline.guardrails.review.surroundings import minutes_around, surroundings
 
 CARDS = 10
 

@@ -16,7 +16,8 @@ from billing_pipeline.gateway.console.html import tag
 from billing_pipeline.gateway.console.plot import spend_plot
 from billing_pipeline.gateway.console.words import money, short_money
 from billing_pipeline.guardrails.commands import AddGrant, Stop
-from billing_pipeline.guardrails.review.spend import MINUTE_US, SpendMinute
+from billing_pipeline.guardrails.review.spend import SpendMinute
+from billing_pipeline.guardrails.review.surroundings import MINUTE_US
 
 USD = 10**9
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'&"
