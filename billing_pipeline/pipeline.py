@@ -1,7 +1,7 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import date
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import BillingError, QueueFailedError, RuleBookTooLateError, SettingsError
+from billing_pipeline.errors import (
+    BillingError,
+    GrantsRefusedError,
+    QueueFailedError,
+    RuleBookTooLateError,
+    SettingsError,
+)
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -279,14 +285,18 @@ class Pipeline:
         Raises:
             SettingsError: the control database is PostgreSQL, and the driver is not installed.
             DocumentError: rule books or policies have faults.
+            GuardUnavailableError: the ledger cannot be reached.
         """
         from billing_pipeline.control.clock import now_us
+        from billing_pipeline.guardrails.grant_sync import GrantSync
         from billing_pipeline.guardrails.guard import Guard
         from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         with self.queue() as queue, self.guard_customers(queue) as customers:
             terms = self.guard_terms(customers)
             with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
+                with suppress(GrantsRefusedError):  # `billing serve` tells of it
+                    GrantSync(ledger, self.control, now_us).run(customers.days.registry)
                 customers.keep_current()
                 yield Guard(
                     ledger,
