@@ -55,6 +55,7 @@ def test_one_review_is_shown_with_sessions_and_dearest_actions(person: Any) -> N
     assert "run-7" in text
     assert "search-0" in text
     assert "Dearest actions" in text
+    assert 'name="scope" value="session:acme/run-7"' in text, "and all of it can be stopped from there"
 
 
 def test_what_is_not_there_is_a_page_that_says_so(person: Any) -> None:
