@@ -1,7 +1,7 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import date
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import BillingError, QueueFailedError, RuleBookTooLateError, SettingsError
+from billing_pipeline.errors import (
+    BillingError,
+    GrantsRefusedError,
+    QueueFailedError,
+    RuleBookTooLateError,
+    SettingsError,
+)
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -157,7 +163,7 @@ class Pipeline:
         """
         from billing_pipeline.control.api_keys import api_keys
         from billing_pipeline.gateway.gateway import Gateway
-        from billing_pipeline.gateway.guard_chores import delivery_chores
+        from billing_pipeline.gateway.guard_chores import delivery_chores, show_backlog
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
 
@@ -170,6 +176,7 @@ class Pipeline:
         # Left as it is where the queue has failed: nothing may be written then.
         readers_and_queue = ExitStack()
         readers_and_queue.callback(queue.close)
+        show_backlog(gateway.metrics, self.control)
         with ExitStack() as stack:
             chores = delivery_chores(self.control, queue, webhook)
             chores += self._open_guard(gateway, stack, readers_and_queue)
@@ -192,6 +199,9 @@ class Pipeline:
             gateway.metrics.chore_failures.labels("registry").inc()
             gateway.log.problem("registry_not_read", kind=type(error).__name__, message=str(error)[:500])
 
+        def registered(customer_id: str) -> Sequence[str]:
+            return customers.days.registry.projects(customer_id)
+
         try:
             customers = stack.enter_context(self.guard_customers(gateway.queue))
             terms, pricer = self.guard_terms(customers), self.guard_pricer(customers)
@@ -201,7 +211,7 @@ class Pipeline:
             gateway.desk = Desk(self.control, ledger)
             return []
         ledger = stack.enter_context(self.guard_ledger(terms, pricer))
-        gateway.desk = Desk(self.control, ledger, terms)
+        gateway.desk = Desk(self.control, ledger, terms, registered)
         gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
         customers.keep_current(tell)
         stack.callback(customers.close)  # before the ledger is
@@ -275,14 +285,18 @@ class Pipeline:
         Raises:
             SettingsError: the control database is PostgreSQL, and the driver is not installed.
             DocumentError: rule books or policies have faults.
+            GuardUnavailableError: the ledger cannot be reached.
         """
         from billing_pipeline.control.clock import now_us
+        from billing_pipeline.guardrails.grant_sync import GrantSync
         from billing_pipeline.guardrails.guard import Guard
         from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         with self.queue() as queue, self.guard_customers(queue) as customers:
             terms = self.guard_terms(customers)
             with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
+                with suppress(GrantsRefusedError):  # `billing serve` tells of it
+                    GrantSync(ledger, self.control, now_us).run(customers.days.registry)
                 customers.keep_current()
                 yield Guard(
                     ledger,

@@ -4,10 +4,12 @@ What is due by time is ended by the ledger's own writer.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.errors import QueueFailedError
@@ -15,9 +17,11 @@ from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.metrics import Metrics
 from billing_pipeline.guardrails.current_customers import CurrentCustomers
 from billing_pipeline.guardrails.grant_sync import GrantSync
+from billing_pipeline.guardrails.notices.book import waiting_count
 from billing_pipeline.guardrails.notices.sender import NoticeSender, Webhook
-from billing_pipeline.guardrails.outbox import OutboxSender
+from billing_pipeline.guardrails.outbox import OutboxSender, outbox_status
 from billing_pipeline.guardrails.ports import Ledger, Pricer, TermsBook
+from billing_pipeline.guardrails.review.queue import open_count
 from billing_pipeline.guardrails.unguarded.follower import UnguardedFollower
 from billing_pipeline.guardrails.velocity_watch import VelocityWatch
 from billing_pipeline.ingest.queue import Queue
@@ -46,6 +50,26 @@ def delivery_chores(control: Engine, queue: Queue, webhook: Webhook | None) -> l
         sender = NoticeSender(control, webhook)
         chores.append(Chore("notices", NOTICES_SECONDS, sender.send_due, sender.close))
     return chores
+
+
+def show_backlog(metrics: Metrics, control: Engine) -> None:
+    """Adds to the metrics what waits to be brought out, and to be decided; NaN while it cannot be read."""
+
+    def counted(count: Callable[[Engine], int]) -> Callable[[], float]:
+        def value() -> float:
+            try:
+                return count(control)
+            except SQLAlchemyError:
+                return math.nan
+
+        return value
+
+    for name, meaning, count in (
+        ("outbox", "Usage events of the guard that wait for the log.", lambda of: outbox_status(of).unsent),
+        ("notices", "Notices that wait to be delivered.", waiting_count),
+        ("reviews", "Review items that wait to be decided.", open_count),
+    ):
+        metrics.gauge(f"billing_guard_{name}_waiting", meaning, counted(count))
 
 
 def watching_chores(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
 
-from billing_pipeline.errors import GuardError, GuardUnavailableError
+from billing_pipeline.errors import GuardConflictError, GuardError, GuardUnavailableError
 from billing_pipeline.guardrails.answers import Ended, Extended, Granted
 from billing_pipeline.guardrails.asking import Cost, extend_request, release_request, settle_request
 from billing_pipeline.guardrails.asks import Ask, AsyncAsk
@@ -65,18 +65,30 @@ class HoldState:
         """Of the reserve: the same key again gets the same hold."""
         return self._request.idempotency_key
 
+    def _check_new(self) -> None:
+        """Refuse a second block: what ran in it would be held by nothing."""
+        if self.granted is not None or self.unguarded:
+            raise GuardConflictError("hold_ended", "a hold is for one block; ask for another one")
+
+    def _is_held(self) -> bool:
+        if self.granted is None and not self.unguarded:
+            raise GuardConflictError(
+                "not_held", "nothing is held yet: use it as `with guard.hold(…) as hold`"
+            )
+        return self.granted is not None
+
     def _to_settle(self, actual: Cost) -> Settle | None:
-        if self.granted is None:
+        if not self._is_held():
             _LOG.warning("not settled: the guard was not reached; send the action's usage to the log")
             return None
         self._settling = True
-        return settle_request(self.granted.hold_id, actual)
+        return settle_request(self.hold_id, actual)
 
     def _to_release(self) -> Release | None:
-        return None if self.granted is None else release_request(self.granted.hold_id)
+        return release_request(self.hold_id) if self._is_held() else None
 
     def _to_extend(self, ttl_seconds: int) -> Extend | None:
-        return None if self.granted is None else extend_request(self.granted.hold_id, ttl_seconds)
+        return extend_request(self.hold_id, ttl_seconds) if self._is_held() else None
 
     def _to_end(self, error: BaseException | None) -> Settle | Release | None:
         """What leaving the block asks for."""
@@ -119,6 +131,7 @@ class Hold(HoldState):
         self._ask = ask
 
     def __enter__(self) -> Self:
+        self._check_new()
         try:
             self.granted = self._ask.reserve(self._request)
         except GuardUnavailableError as error:
@@ -184,6 +197,7 @@ class AsyncHold(HoldState):
         self._ask = ask
 
     async def __aenter__(self) -> Self:
+        self._check_new()
         try:
             self.granted = await self._ask.reserve(self._request)
         except GuardUnavailableError as error:

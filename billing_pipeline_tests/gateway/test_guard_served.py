@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ from billing_pipeline.guardrails.client import GuardClient
 from billing_pipeline.guardrails.http_calls import Patience
 from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.usage import Usage
+from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 from billing_pipeline_tests.control_databases import new_control_url
 from billing_pipeline_tests.gateway.guarded_company import grant, serving
 from billing_pipeline_tests.gateway.served import Served
@@ -128,8 +130,21 @@ def test_a_hold_goes_from_usage_to_the_usage_event(gateways: list[Served]) -> No
             client.reserve("cobalt", "q", estimate=1)
         with pytest.raises(UnpricedUsageError):
             client.reserve("cobalt", "p", estimate=Usage(unit="unheard-of", quantity="1"))
+        assert sent_event(gateway) == ("guard", {"source": "chat", "id": "1", "quantity": "500000"})
         with pytest.raises(GuardRefusedError, match="unauthenticated"):
             GuardClient(gateway.url, "bk_unknown").reserve("cobalt", "p", estimate=1)
+
+
+def sent_event(gateway: Served) -> tuple[str, dict[str, str]]:
+    """Producer and identity of the first usage event in the log, once a chore of the gateway has sent it."""
+    with SqliteQueue(gateway.settings.queue_path) as queue:
+        for _ in range(600):
+            for batch in queue.read_from(0, 100):
+                for record in batch.records():
+                    event = json.loads(record.payload or "")
+                    return batch.producer, {name: event[name] for name in ("source", "id", "quantity")}
+            time.sleep(0.1)
+    raise AssertionError("no usage event was sent")
 
 
 def test_holds_of_an_event_loop_outlive_a_gateway_that_is_killed(gateways: list[Served]) -> None:
