@@ -10,8 +10,10 @@ trace (`BILLING_TRACES`) are played from their first call on. What is judged, an
 import argparse
 from random import Random
 
+from billing_pipeline.guardrails.nano import NANO
+from billing_pipeline.guardrails.terms import VelocityTerms
 from billing_pipeline_tests.guardrails.velocity.agents import AGENT_TRACE, DAYS, agent_calls
-from billing_pipeline_tests.guardrails.velocity.scoring import Scores, play_agents, play_week
+from billing_pipeline_tests.guardrails.velocity.scoring import TERMS, Scores, play_agents, play_week
 from billing_pipeline_tests.guardrails.velocity.shapes import SHAPES
 
 AGENT_CUSTOMERS = 20
@@ -22,7 +24,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--customers", type=int, default=10, help="made-up customers of each shape")
+    parser.add_argument("--deviations", type=float, default=TERMS.deviations)
+    parser.add_argument("--least-cents", type=int, default=5, help="a minute of less never pauses")
     asked = parser.parse_args()
+    least = asked.least_cents * NANO // 100
+    terms = VelocityTerms(deviations=asked.deviations, least_spend_per_minute=least)
     made = Scores()
     print("| customers | strength | runaways | found | recall | median to pause | p90 |", flush=True)
     print("|---|---|---|---|---|---|---|")
@@ -30,7 +36,7 @@ def main() -> None:
         scores = Scores()
         for seed in range(asked.customers):
             customer = shape(Random(seed))
-            scores.add(*play_week(customer, seed), weeks=1)
+            scores.add(*play_week(customer, seed, terms), weeks=1)
         tell(customer.name, scores)
         made.include(scores)
     tell("all made-up", made)
@@ -39,8 +45,8 @@ def main() -> None:
         return
     agents, quiet = Scores(), Scores()
     for seed, calls in enumerate(agent_calls(AGENT_CUSTOMERS).values()):
-        agents.add(*play_agents(calls, seed), weeks=DAYS / 7)
-        quiet.add(*play_agents(calls, seed, runaways=False), weeks=DAYS / 7)
+        agents.add(*play_agents(calls, seed, terms), weeks=DAYS / 7)
+        quiet.add(*play_agents(calls, seed, terms, runaways=False), weeks=DAYS / 7)
     tell("agent trace", agents)
     print(f"agent trace, nothing put in: {quiet.false_pauses} pauses in {quiet.weeks:g} customer weeks")
 

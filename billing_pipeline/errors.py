@@ -172,6 +172,21 @@ class UnpricedUsageError(GuardError):
         super().__init__(f"{what} has no price: {what_to_do}")
 
 
+class GrantsRefusedError(GuardError):
+    """The guard's ledger would not take some credit grants of the registry. Caught by the chore, which tells it.
+
+    `refused` says why, by customer, currency and grant.
+    """
+
+    def __init__(self, refused: Mapping[tuple[str, str, str], str]) -> None:
+        self.refused = dict(refused)
+        (customer_id, _, grant_id), why = next(iter(self.refused.items()))
+        super().__init__(
+            f"{len(self.refused)} credit grants were not taken by the guard's ledger, the first: {grant_id} of "
+            f"{customer_id} ({why}); void it and grant it anew, it pays at the invoice all the same"
+        )
+
+
 class GuardConflictError(GuardError):
     """An idempotency key was used for another request, or a hold has ended otherwise. Caught by the gateway: 409."""
 

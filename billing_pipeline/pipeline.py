@@ -1,7 +1,7 @@
 """The composition root: every part of the pipeline, opened from the settings, each once and only when needed."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import date
 from functools import cached_property, lru_cache
 from hashlib import sha256
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.errors import BillingError, QueueFailedError, RuleBookTooLateError, SettingsError
+from billing_pipeline.errors import (
+    BillingError,
+    GrantsRefusedError,
+    QueueFailedError,
+    RuleBookTooLateError,
+    SettingsError,
+)
 from billing_pipeline.ingest.landing import Lander
 from billing_pipeline.ingest.queue import Queue
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -29,7 +35,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from sqlalchemy import Engine as ControlDatabase
 
+    from billing_pipeline.gateway.gateway import Gateway
+    from billing_pipeline.gateway.guard_chores import Chore
     from billing_pipeline.guardrails.current_customers import CurrentCustomers
+    from billing_pipeline.guardrails.guard import Guard
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
     from billing_pipeline.guardrails.notices.sender import Webhook
     from billing_pipeline.guardrails.policies.policy import Policies
@@ -147,29 +156,19 @@ class Pipeline:
     def serve(self) -> int:
         """Serve the gateway and the guard until it is stopped; returns the process's exit status.
 
-        Where rule books, policies or the registry have faults, events are taken all the same, and people can stop and
-        decide; nothing is reserved then, and the log says why.
-
         Raises:
             SettingsError: the webhook's secret cannot be read.
             GatewayError: the address cannot be listened on.
             QueueError: the queue cannot be written, say because another process does; nothing was served.
         """
         from billing_pipeline.control.api_keys import api_keys
-        from billing_pipeline.gateway.desk import Desk
         from billing_pipeline.gateway.gateway import Gateway
-        from billing_pipeline.gateway.guard_chores import delivery_chores, watching_chores
+        from billing_pipeline.gateway.guard_chores import delivery_chores, show_backlog
         from billing_pipeline.gateway.request_log import RequestLog
         from billing_pipeline.gateway.server import serve
-        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
-        from billing_pipeline.guardrails.stored_balance import StoredBalances
 
         def stop(error: QueueFailedError) -> None:
             gateway.fail(error)
-
-        def tell(error: Exception) -> None:
-            gateway.metrics.chore_failures.labels("registry").inc()
-            gateway.log.problem("registry_not_read", kind=type(error).__name__, message=str(error)[:500])
 
         webhook = self.webhook
         queue = self.queue(on_failure=stop)
@@ -177,23 +176,50 @@ class Pipeline:
         # Left as it is where the queue has failed: nothing may be written then.
         readers_and_queue = ExitStack()
         readers_and_queue.callback(queue.close)
+        show_backlog(gateway.metrics, self.control)
         with ExitStack() as stack:
             chores = delivery_chores(self.control, queue, webhook)
-            try:
-                customers = stack.enter_context(self.guard_customers(queue))
-                terms, pricer = self.guard_terms(customers), self.guard_pricer(customers)
-            except BillingError as error:
-                tell(error)
-                ledger = stack.enter_context(self.guard_ledger(OperatorTerms(), OperatorPrices()))
-                gateway.desk = Desk(self.control, ledger)
-            else:
-                ledger = stack.enter_context(self.guard_ledger(terms, pricer))
-                gateway.desk = Desk(self.control, ledger, terms)
-                gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
-                chores += watching_chores(self.control, queue, ledger, terms, pricer)
-                customers.keep_current(tell)
-                readers_and_queue.callback(customers.close)
+            chores += self._open_guard(gateway, stack, readers_and_queue)
             return serve(gateway, lambda: api_keys(self.control), readers_and_queue.close, chores)
+
+    def _open_guard(self, gateway: "Gateway", stack: ExitStack, readers: ExitStack) -> "list[Chore]":
+        """Gives the gateway the guard until the stack is left; returns what is to be done beside it.
+
+        What reads the queue is put before the queue in `readers`: it is closed first.
+
+        Where rule books, policies or the registry have faults, people can stop and decide all the same; nothing is
+        reserved then, and the log says why.
+        """
+        from billing_pipeline.gateway.desk import Desk
+        from billing_pipeline.gateway.guard_chores import registry_chores, watching_chores
+        from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
+
+        def tell(error: Exception) -> None:
+            gateway.metrics.chore_failures.labels("registry").inc()
+            gateway.log.problem("registry_not_read", kind=type(error).__name__, message=str(error)[:500])
+
+        def registered(customer_id: str) -> Sequence[str]:
+            return customers.days.registry.projects(customer_id)
+
+        try:
+            customers = stack.enter_context(self.guard_customers(gateway.queue))
+            terms, pricer = self.guard_terms(customers), self.guard_pricer(customers)
+        except BillingError as error:
+            tell(error)
+            ledger = stack.enter_context(self.guard_ledger(OperatorTerms(), OperatorPrices()))
+            gateway.desk = Desk(self.control, ledger)
+            return []
+        ledger = stack.enter_context(self.guard_ledger(terms, pricer))
+        gateway.desk = Desk(self.control, ledger, terms, registered)
+        gateway.guard, gateway.balances = ledger, StoredBalances(self.control, terms)
+        customers.keep_current(tell)
+        stack.callback(customers.close)  # before the ledger is
+        readers.callback(customers.close)
+        watching = watching_chores(
+            self.control, gateway.queue, ledger, terms, pricer, metrics=gateway.metrics
+        )
+        return watching + registry_chores(self.control, ledger, customers)
 
     @cached_property
     def webhook(self) -> "Webhook | None":
@@ -251,6 +277,32 @@ class Pipeline:
 
         _ = self.control  # migrated to head
         return LedgerWriter(open_store(self.settings.control_url), terms_book, pricer)
+
+    @contextmanager
+    def guard(self) -> "Iterator[Guard]":
+        """The guard within this process, by registry, policies and rule books, over the control database's ledger.
+
+        Raises:
+            SettingsError: the control database is PostgreSQL, and the driver is not installed.
+            DocumentError: rule books or policies have faults.
+            GuardUnavailableError: the ledger cannot be reached.
+        """
+        from billing_pipeline.control.clock import now_us
+        from billing_pipeline.guardrails.grant_sync import GrantSync
+        from billing_pipeline.guardrails.guard import Guard
+        from billing_pipeline.guardrails.stored_balance import StoredBalances
+
+        with self.queue() as queue, self.guard_customers(queue) as customers:
+            terms = self.guard_terms(customers)
+            with self.guard_ledger(terms, self.guard_pricer(customers)) as ledger:
+                with suppress(GrantsRefusedError):  # `billing serve` tells of it
+                    GrantSync(ledger, self.control, now_us).run(customers.days.registry)
+                customers.keep_current()
+                yield Guard(
+                    ledger,
+                    StoredBalances(self.control, terms),
+                    when_unreachable=lambda customer_id: terms.when_unreachable(customer_id, now_us()),
+                )
 
     def watermark(self) -> int:
         """UTC µs before which nothing is received that is not in the lake."""

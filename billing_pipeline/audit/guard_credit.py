@@ -13,8 +13,14 @@ from billing_pipeline.rating.money import minor_exponent
 from billing_pipeline.schemas.tables import INVOICE_LINES
 
 _GRANTS = text(
-    "SELECT customer_id, currency, grant_id, amount, remaining FROM guard_grants "
-    "ORDER BY customer_id, currency, priority, created_at, grant_id"
+    """
+SELECT g.customer_id, g.currency, g.grant_id, g.amount, g.remaining, (
+    SELECT coalesce(sum(-j.available), 0) FROM guard_journal AS j
+    WHERE j.customer_id = g.customer_id AND j.currency = g.currency AND j.reference = g.grant_id
+        AND j.kind IN ('grant_expiry', 'void')
+) AS lost
+FROM guard_grants AS g ORDER BY g.customer_id, g.currency, g.priority, g.created_at, g.grant_id
+"""
 )
 _OPEN = text(
     """
@@ -34,7 +40,7 @@ class GrantCredit(NamedTuple):
 
     Attributes:
         guard_left: what settled usage and true-ups have not burned of it, and time has not taken.
-        invoices_left: what invoices have not drawn of it.
+        invoices_left: what invoices have not drawn of it, less what time or a void has taken by the guard's books.
         not_invoiced: what the whole account has settled in periods that have no true-up yet.
     """
 
@@ -69,7 +75,7 @@ def grant_credits(workshop: Workshop, control: Engine, customer_id: str | None =
     return [
         GrantCredit(
             *(row.customer_id, row.currency, row.grant_id, int(row.amount), int(row.remaining)),
-            row.amount
+            int(row.amount - row.lost)
             - drawn.get((row.customer_id, row.currency, row.grant_id), 0)
             * (NANO // 10 ** minor_exponent(row.currency)),
             not_invoiced.get((row.customer_id, row.currency), 0),

@@ -1,8 +1,15 @@
 """`billing guard status|holds|alerts|denials|notices`: what the guard knows and did."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from billing_pipeline.commands import guard_shown as shown
+from billing_pipeline.errors import BillingError
+
+if TYPE_CHECKING:
+    from billing_pipeline.guardrails.review.limits import LimitInForce
+    from billing_pipeline.pipeline import Pipeline
 
 _CUSTOMERS = click.option(
     "--customer", "customers", multiple=True, metavar="ID", help="Only of this one; repeatable."
@@ -15,16 +22,15 @@ _ROWS = click.option("--rows", type=click.IntRange(1, 500), default=50, show_def
 @shown.as_json
 def status(customer_id: str, as_json: bool) -> None:
     """Show the balance, credit, limits, stops and sessions of CUSTOMER."""
-    from billing_pipeline.control.clock import now_us
     from billing_pipeline.guardrails.review.accounts import balances_of, credit_of
     from billing_pipeline.guardrails.review.activity import sessions_of
-    from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of
     from billing_pipeline.guardrails.review.stops import stops_in_force
 
-    control = shown.pipeline().control
+    pipeline = shown.pipeline()
+    control = pipeline.control
     shown.warn_unknown(control, f"customer:{customer_id}")
     found_balances, found_credit = balances_of(control, customer_id), credit_of(control, customer_id)
-    limits = limits_in_force(control, customer_id, projects_of(control, customer_id), None, now_us())
+    limits = _limits(pipeline, customer_id)
     stops = stops_in_force(control, customers=(customer_id,)).rows
     sessions = sessions_of(control, customer_id)
     if as_json:
@@ -119,6 +125,22 @@ def status(customer_id: str, as_json: bool) -> None:
             for each in sessions
         ),
     )
+
+
+def _limits(pipeline: "Pipeline", customer_id: str) -> "tuple[LimitInForce, ...]":
+    """All that is in force; where the plans cannot be read, what was set, and why on the standard error."""
+    from billing_pipeline.control.clock import now_us
+    from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of
+
+    control, now = pipeline.control, now_us()
+    counted = projects_of(control, customer_id)
+    try:
+        with pipeline.queue() as queue, pipeline.guard_customers(queue) as customers:
+            projects = dict.fromkeys((*customers.days.registry.projects(customer_id), *counted))
+            return limits_in_force(control, customer_id, projects, pipeline.guard_terms(customers), now)
+    except BillingError as error:
+        click.echo(f"note: the plan's limits are not shown: {error}", err=True)
+        return limits_in_force(control, customer_id, counted, None, now)
 
 
 @click.command()

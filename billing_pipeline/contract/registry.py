@@ -103,6 +103,25 @@ class Registry:
         for change in self._changes:
             self._apply(change)
 
+    def after(self, changes: Iterable[RegistryChange]) -> "Registry":
+        """The registry after more changes, all of larger offsets, without going through the earlier ones again."""
+        later = sorted(changes, key=lambda change: change.queue_offset)
+        assert not (later and self._changes) or self._changes[-1].queue_offset < later[0].queue_offset  # noqa: S101 - a fault of the caller
+        found = Registry(())
+        found._changes = [*self._changes, *later]
+        found._registered = dict(self._registered)
+        found._closed = dict(self._closed)
+        found._projects = dict(self._projects)
+        found._contracts = dict(self._contracts)
+        for change in later:
+            # What is shared with this registry must not change: just what is touched is copied.
+            owner = change.entity_id.partition("/")[0]
+            found._projects[owner] = set(found._projects.get(owner, ()))
+            found._contracts[change.entity, owner] = dict(found._contracts.get((change.entity, owner), {}))
+        for change in later:
+            found._apply(change)
+        return found
+
     def _apply(self, change: RegistryChange) -> None:
         key = (change.entity, change.entity_id)
         if change.entity not in {"customer", "project"}:

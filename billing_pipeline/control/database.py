@@ -56,7 +56,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) 
     connection.isolation_level = None
     for pragma in (
         f"busy_timeout = {_BUSY_TIMEOUT_SECONDS * 1000}",
-        "journal_mode = DELETE",
+        # A journal that is deleted may be there again after a loss of power, and would take the commit back.
+        "journal_mode = TRUNCATE",
         "synchronous = FULL",
         "foreign_keys = ON",
     ):

@@ -1,13 +1,22 @@
 """What people's work on the guard needs: its tables to read, its ledger to change them, and the plans' terms."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy import Engine
 
 from billing_pipeline.access.api_key import ApiKey
+from billing_pipeline.control.clock import now_us
 from billing_pipeline.guardrails.commands import Command, Done
 from billing_pipeline.guardrails.ports import Ledger, TermsBook
+from billing_pipeline.guardrails.review.limits import (
+    PROJECTS_MOST,
+    LimitInForce,
+    limits_in_force,
+    projects_of,
+)
 
 _WHO_CHARACTERS = 120
 _LEDGER_SECONDS = 30.0
@@ -15,11 +24,22 @@ _LEDGER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Desk:
-    """Shared by the routes for people's programs and the console for people. Without terms plans are not shown."""
+    """Shared by the routes for people's programs and the console for people.
+
+    Attributes:
+        terms: what plans say; without it only limits that were set are shown.
+        registered: a customer's projects by the registry; without it those that spent in the billing period are known.
+    """
 
     control: Engine
     ledger: Ledger
     terms: TermsBook | None = None
+    registered: Callable[[str], Sequence[str]] = lambda _customer_id: ()
+
+    def limits_of(self, customer_id: str) -> tuple[LimitInForce, ...]:
+        """All limits of a customer and its projects that are in force."""
+        known = dict.fromkeys((*self.registered(customer_id), *projects_of(self.control, customer_id)))
+        return limits_in_force(self.control, customer_id, islice(known, PROJECTS_MOST), self.terms, now_us())
 
     async def submit(self, command: Command) -> Done:
         """Have the ledger carry out a command; it is durable once this returns.

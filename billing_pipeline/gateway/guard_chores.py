@@ -4,16 +4,24 @@ What is due by time is ended by the ledger's own writer.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
+from billing_pipeline.control.clock import now_us
 from billing_pipeline.errors import QueueFailedError
 from billing_pipeline.gateway.gateway import Gateway
+from billing_pipeline.gateway.metrics import Metrics
+from billing_pipeline.guardrails.current_customers import CurrentCustomers
+from billing_pipeline.guardrails.grant_sync import GrantSync
+from billing_pipeline.guardrails.notices.book import waiting_count
 from billing_pipeline.guardrails.notices.sender import NoticeSender, Webhook
-from billing_pipeline.guardrails.outbox import OutboxSender
+from billing_pipeline.guardrails.outbox import OutboxSender, outbox_status
 from billing_pipeline.guardrails.ports import Ledger, Pricer, TermsBook
+from billing_pipeline.guardrails.review.queue import open_count
 from billing_pipeline.guardrails.unguarded.follower import UnguardedFollower
 from billing_pipeline.guardrails.velocity_watch import VelocityWatch
 from billing_pipeline.ingest.queue import Queue
@@ -22,6 +30,7 @@ OUTBOX_SECONDS = 1.0
 NOTICES_SECONDS = 1.0
 FOLLOWER_SECONDS = 2.0
 VELOCITY_SECONDS = 5.0
+GRANTS_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +52,52 @@ def delivery_chores(control: Engine, queue: Queue, webhook: Webhook | None) -> l
     return chores
 
 
+def show_backlog(metrics: Metrics, control: Engine) -> None:
+    """Adds to the metrics what waits to be brought out, and to be decided; NaN while it cannot be read."""
+
+    def counted(count: Callable[[Engine], int]) -> Callable[[], float]:
+        def value() -> float:
+            try:
+                return count(control)
+            except SQLAlchemyError:
+                return math.nan
+
+        return value
+
+    for name, meaning, count in (
+        ("outbox", "Usage events of the guard that wait for the log.", lambda of: outbox_status(of).unsent),
+        ("notices", "Notices that wait to be delivered.", waiting_count),
+        ("reviews", "Review items that wait to be decided.", open_count),
+    ):
+        metrics.gauge(f"billing_guard_{name}_waiting", meaning, counted(count))
+
+
 def watching_chores(
-    control: Engine, queue: Queue, ledger: Ledger, terms_book: TermsBook, pricer: Pricer
+    control: Engine, queue: Queue, ledger: Ledger, terms_book: TermsBook, pricer: Pricer, *, metrics: Metrics
 ) -> list[Chore]:
     """What looks at spend: how fast it is, and what of it never asked the guard."""
     follower = UnguardedFollower(queue, control, ledger, terms_book, pricer)
     watch = VelocityWatch(control, ledger, terms_book)
+
+    def follow() -> None:
+        done = follower.run_once()
+        outcomes = {"counted": done.counted, "taken_back": done.taken_back, **done.skipped}
+        for outcome, count in outcomes.items():
+            metrics.guard_log_events.labels(outcome).inc(count)
+
+    def judge() -> None:
+        metrics.guard_velocity_pauses.inc(watch.run_once())
+
     return [
-        _in_thread("unguarded", FOLLOWER_SECONDS, follower.run_once),
-        _in_thread("velocity", VELOCITY_SECONDS, watch.run_once),
+        _in_thread("unguarded", FOLLOWER_SECONDS, follow),
+        _in_thread("velocity", VELOCITY_SECONDS, judge),
     ]
+
+
+def registry_chores(control: Engine, ledger: Ledger, customers: CurrentCustomers) -> list[Chore]:
+    """What brings the credit that customers were granted into the ledger."""
+    sync = GrantSync(ledger, control, now_us)
+    return [_in_thread("grants", GRANTS_SECONDS, lambda: sync.run(customers.days.registry))]
 
 
 async def keep_doing(gateway: Gateway, chore: Chore) -> None:

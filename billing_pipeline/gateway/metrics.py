@@ -76,6 +76,15 @@ class Metrics:
             buckets=_SECONDS_BUCKETS,
             registry=registry,
         )
+        self.guard_log_events = Counter(
+            "billing_guard_log_events",
+            "Usage events of the log that the guard has looked at, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.guard_velocity_pauses = Counter(
+            "billing_guard_velocity_pauses", "Pauses set because spend ran away.", registry=registry
+        )
         self.chore_failures = Counter(
             "billing_gateway_chore_failures", "Times a chore failed, by chore.", ["chore"], registry=registry
         )

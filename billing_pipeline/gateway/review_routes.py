@@ -15,7 +15,7 @@ from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.guardrails.checking import check
 from billing_pipeline.guardrails.commands import DecideReview, Lift, SetLimit, Stop, StopKind
 from billing_pipeline.guardrails.nano import LARGEST_AMOUNT
-from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of, set_limits
+from billing_pipeline.guardrails.review.limits import set_limits
 from billing_pipeline.guardrails.review.page import ROWS, ROWS_MOST, Page
 from billing_pipeline.guardrails.review.queue import ReviewState, review, reviews
 from billing_pipeline.guardrails.review.shown import Document, document
@@ -156,8 +156,7 @@ async def list_limits(call: Call) -> Document:
         found = set_limits(desk.control, customers=customers, rows=asked.rows)
         in_force: tuple[Any, ...] = ()
         if asked.customer is not None and customers:
-            projects = projects_of(desk.control, asked.customer)
-            in_force = limits_in_force(desk.control, asked.customer, projects, desk.terms, now_us())
+            in_force = desk.limits_of(asked.customer)
         return {"set": [document(row) for row in found.rows], "in_force": [document(row) for row in in_force]}
 
     return await run_in_threadpool(read)

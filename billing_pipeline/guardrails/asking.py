@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 import msgspec
 
+from billing_pipeline.errors import GuardRequestError
 from billing_pipeline.guardrails.requests import Extend, Release, Reserve, Settle
 from billing_pipeline.guardrails.usage import Usage
 
@@ -71,10 +72,17 @@ def extend_request(hold_id: str, ttl_seconds: int, idempotency_key: str | None =
 
 
 def amount_and_usage(cost: Cost) -> tuple[int | None, tuple[Usage, ...]]:
-    """The two fields of a request that a cost is written in; one of them is empty."""
-    if isinstance(cost, int):
+    """The two fields of a request that a cost is written in; one of them is empty.
+
+    Raises:
+        GuardRequestError: it is neither; a float, say, which does not hold all amounts.
+    """
+    if isinstance(cost, int) and not isinstance(cost, bool):
         return cost, ()
-    return None, (cost,) if isinstance(cost, Usage) else tuple(cost)
+    usage = (cost,) if isinstance(cost, Usage) else tuple(cost) if isinstance(cost, list | tuple) else ()
+    if not usage or not all(isinstance(each, Usage) for each in usage):
+        raise GuardRequestError("cost", repr(cost), "give nano-units as an int, a Usage, or a list of them")
+    return None, usage
 
 
 def call_digest(function: Callable[..., object], args: Sequence[object], named: Mapping[str, object]) -> str:

@@ -15,7 +15,7 @@ from billing_pipeline.guardrails.asking import (
 )
 from billing_pipeline.guardrails.asks import AsyncAsk
 from billing_pipeline.guardrails.guarding import Guarding, check_coroutine
-from billing_pipeline.guardrails.held import AsyncHold, OnError, Unreachable
+from billing_pipeline.guardrails.held import AsyncHold, OnError, WhenUnreachable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ R = TypeVar("R")
 class AsyncCalls:
     """The guard as coroutines call it; everything as `calls.Calls`."""
 
-    def __init__(self, ask: AsyncAsk, when_unreachable: Unreachable = "closed") -> None:
+    def __init__(self, ask: AsyncAsk, when_unreachable: WhenUnreachable = "closed") -> None:
         self._ask = ask
         self._when_unreachable = when_unreachable
 

@@ -13,7 +13,7 @@ from billing_pipeline.guardrails.asks import AsyncAsk
 from billing_pipeline.guardrails.async_calls import AsyncCalls
 from billing_pipeline.guardrails.balance import CustomerBalance
 from billing_pipeline.guardrails.client import needs_tls, unreachable
-from billing_pipeline.guardrails.held import Unreachable
+from billing_pipeline.guardrails.held import WhenUnreachable
 from billing_pipeline.guardrails.http_calls import (
     Again,
     ApiKey,
@@ -41,7 +41,7 @@ class AsyncGuardClient(AsyncCalls):
         url: str,
         api_key: ApiKey,
         *,
-        when_unreachable: Unreachable = "closed",
+        when_unreachable: WhenUnreachable = "closed",
         patience: Patience | None = None,
     ) -> None:
         super().__init__(AsyncAsk(self._carry), when_unreachable)

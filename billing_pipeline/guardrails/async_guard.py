@@ -8,6 +8,7 @@ from billing_pipeline.guardrails.asks import AsyncAsk
 from billing_pipeline.guardrails.async_calls import AsyncCalls
 from billing_pipeline.guardrails.balance import BalanceReader, CustomerBalance
 from billing_pipeline.guardrails.guard import TIMEOUT_SECONDS, no_answer, readable
+from billing_pipeline.guardrails.held import WhenUnreachable
 from billing_pipeline.guardrails.ports import Ledger
 from billing_pipeline.guardrails.requests import Request
 
@@ -26,9 +27,10 @@ class AsyncGuard(AsyncCalls):
         ledger: Ledger,
         balances: BalanceReader | None = None,
         *,
+        when_unreachable: WhenUnreachable = "closed",
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        super().__init__(AsyncAsk(self._carry))
+        super().__init__(AsyncAsk(self._carry), when_unreachable)
         self._ledger = ledger
         self._balances = balances
         self._timeout_seconds = timeout_seconds

@@ -15,7 +15,7 @@ from billing_pipeline.guardrails.asking import (
 )
 from billing_pipeline.guardrails.asks import Ask
 from billing_pipeline.guardrails.guarding import Guarding, check_plain
-from billing_pipeline.guardrails.held import Hold, OnError, Unreachable
+from billing_pipeline.guardrails.held import Hold, OnError, WhenUnreachable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ R = TypeVar("R")
 class Calls:
     """The guard as threads call it. An amount is nano-units; usage is priced by the rule book in force."""
 
-    def __init__(self, ask: Ask, when_unreachable: Unreachable = "closed") -> None:
+    def __init__(self, ask: Ask, when_unreachable: WhenUnreachable = "closed") -> None:
         self._ask = ask
         self._when_unreachable = when_unreachable
 

@@ -12,7 +12,7 @@ from billing_pipeline.guardrails.answers import Answer
 from billing_pipeline.guardrails.asks import Ask
 from billing_pipeline.guardrails.balance import CustomerBalance
 from billing_pipeline.guardrails.calls import Calls
-from billing_pipeline.guardrails.held import Unreachable
+from billing_pipeline.guardrails.held import WhenUnreachable
 from billing_pipeline.guardrails.http_calls import (
     Again,
     ApiKey,
@@ -50,7 +50,7 @@ class GuardClient(Calls):
         url: str,
         api_key: ApiKey,
         *,
-        when_unreachable: Unreachable = "closed",
+        when_unreachable: WhenUnreachable = "closed",
         patience: Patience | None = None,
     ) -> None:
         super().__init__(Ask(self._carry), when_unreachable)

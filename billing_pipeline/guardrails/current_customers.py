@@ -50,15 +50,13 @@ class CurrentCustomers:
         self,
         on_problem: Callable[[Exception], None] | None = None,
         *,
-        after: Callable[[Registry], object] | None = None,
         refresh_seconds: float = REFRESH_SECONDS,
         soon_seconds: float = SOON_SECONDS,
     ) -> None:
         """Refresh from a thread of its own until `close`.
 
         Args:
-            on_problem: is told why the registry could not be read, or `after` failed; what is known stays.
-            after: is given the registry each time it was read, changed or not; see `GrantSync`.
+            on_problem: is told why the registry could not be read; what is known stays, and it is read again.
             refresh_seconds: after so long.
             soon_seconds: after so long where somebody was not found.
         """
@@ -71,8 +69,6 @@ class CurrentCustomers:
                     return
                 try:
                     self.refresh()
-                    if after is not None:
-                        after(self.days.registry)
                 except Exception as error:  # noqa: BLE001 - whatever it is may pass, and the thread must go on
                     if on_problem is not None:
                         on_problem(error)

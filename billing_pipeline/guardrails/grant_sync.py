@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select
 
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.control.guard_tables import GUARD_GRANTS
-from billing_pipeline.errors import GuardError, GuardUnavailableError
+from billing_pipeline.errors import GrantsRefusedError, GuardError, GuardUnavailableError
 from billing_pipeline.guardrails.commands import AddGrant
 from billing_pipeline.guardrails.customer_days import DAY_US
 from billing_pipeline.guardrails.ports import Ledger
@@ -66,10 +66,7 @@ def sync_grants(ledger: Ledger, control: Engine, registry: Registry, at_us: int)
 
 
 class GrantSync:
-    """`sync_grants` again and again, where something may have changed: another registry, another day, or a failure.
-
-    Its `run` is what `CurrentCustomers.keep_current` calls `after` each look at the registry.
-    """
+    """`sync_grants` again and again, where something may have changed: another registry, another day, or a failure."""
 
     def __init__(self, ledger: Ledger, control: Engine, clock_us: Callable[[], int]) -> None:
         """Nothing is done before the first run.
@@ -89,11 +86,14 @@ class GrantSync:
 
         Raises:
             GuardUnavailableError: the ledger cannot be reached; the next run begins anew.
+            GrantsRefusedError: it would not take some; the others are there, and the next run tries those again.
         """
         at_us = self._clock_us()
         day = at_us // DAY_US
         if self._done is not None and self._done[0] is registry and self._done[1] == day:
             return SyncedGrants(0, 0)
         synced = sync_grants(self._ledger, self._control, registry, at_us)
+        if synced.refused:
+            raise GrantsRefusedError(dict(synced.refused))
         self._done = registry, day
         return synced

@@ -7,6 +7,7 @@ from billing_pipeline.guardrails.answers import Answer
 from billing_pipeline.guardrails.asks import Ask
 from billing_pipeline.guardrails.balance import BalanceReader, CustomerBalance
 from billing_pipeline.guardrails.calls import Calls
+from billing_pipeline.guardrails.held import WhenUnreachable
 from billing_pipeline.guardrails.ports import Ledger
 from billing_pipeline.guardrails.requests import Request
 
@@ -19,6 +20,7 @@ class Guard(Calls):
     Args:
         ledger: where requests go; `Pipeline.guard_ledger` opens one.
         balances: what `balance` reads; None where it is not asked for.
+        when_unreachable: `closed`: a hold raises GuardUnavailableError. `open`: its action runs unguarded.
         timeout_seconds: after so long without an answer the guard counts as unreachable.
     """
 
@@ -27,9 +29,10 @@ class Guard(Calls):
         ledger: Ledger,
         balances: BalanceReader | None = None,
         *,
+        when_unreachable: WhenUnreachable = "closed",
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
-        super().__init__(Ask(self._carry))
+        super().__init__(Ask(self._carry), when_unreachable)
         self._ledger = ledger
         self._balances = balances
         self._timeout_seconds = timeout_seconds

@@ -9,10 +9,11 @@
 """
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
 
-from billing_pipeline.errors import GuardError, GuardUnavailableError
+from billing_pipeline.errors import GuardConflictError, GuardError, GuardUnavailableError
 from billing_pipeline.guardrails.answers import Ended, Extended, Granted
 from billing_pipeline.guardrails.asking import Cost, extend_request, release_request, settle_request
 from billing_pipeline.guardrails.asks import Ask, AsyncAsk
@@ -22,6 +23,9 @@ OnError = Literal["release", "settle"]
 Unreachable = Literal["closed", "open"]
 """What becomes of an action while the guard cannot be reached: it must not run, or it runs unguarded."""
 
+WhenUnreachable = Unreachable | Callable[[str], Unreachable]
+"""The same for all, or asked for each customer id."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -29,7 +33,7 @@ class HoldState:
     """What a hold knows of itself, however its requests are carried."""
 
     def __init__(
-        self, request: Reserve, estimate: Cost, on_error: OnError, when_unreachable: Unreachable
+        self, request: Reserve, estimate: Cost, on_error: OnError, when_unreachable: WhenUnreachable
     ) -> None:
         self.granted: Granted | None = None
         """What reserve answered; None before the block, and where the guard could not be reached."""
@@ -61,18 +65,30 @@ class HoldState:
         """Of the reserve: the same key again gets the same hold."""
         return self._request.idempotency_key
 
+    def _check_new(self) -> None:
+        """Refuse a second block: what ran in it would be held by nothing."""
+        if self.granted is not None or self.unguarded:
+            raise GuardConflictError("hold_ended", "a hold is for one block; ask for another one")
+
+    def _is_held(self) -> bool:
+        if self.granted is None and not self.unguarded:
+            raise GuardConflictError(
+                "not_held", "nothing is held yet: use it as `with guard.hold(…) as hold`"
+            )
+        return self.granted is not None
+
     def _to_settle(self, actual: Cost) -> Settle | None:
-        if self.granted is None:
+        if not self._is_held():
             _LOG.warning("not settled: the guard was not reached; send the action's usage to the log")
             return None
         self._settling = True
-        return settle_request(self.granted.hold_id, actual)
+        return settle_request(self.hold_id, actual)
 
     def _to_release(self) -> Release | None:
-        return None if self.granted is None else release_request(self.granted.hold_id)
+        return release_request(self.hold_id) if self._is_held() else None
 
     def _to_extend(self, ttl_seconds: int) -> Extend | None:
-        return None if self.granted is None else extend_request(self.granted.hold_id, ttl_seconds)
+        return extend_request(self.hold_id, ttl_seconds) if self._is_held() else None
 
     def _to_end(self, error: BaseException | None) -> Settle | Release | None:
         """What leaving the block asks for."""
@@ -84,7 +100,8 @@ class HoldState:
 
     def _runs_open(self, error: GuardUnavailableError) -> bool:
         """Whether the product goes on without the guard; then it is told."""
-        if self._when_unreachable != "open":
+        said = self._when_unreachable
+        if (said(self._request.customer_id) if callable(said) else said) != "open":
             return False
         self.unguarded = True
         _LOG.warning("the guard cannot be reached, the action runs unguarded: %s", error)
@@ -108,12 +125,13 @@ class Hold(HoldState):
         request: Reserve,
         estimate: Cost,
         on_error: OnError,
-        when_unreachable: Unreachable = "closed",
+        when_unreachable: WhenUnreachable = "closed",
     ) -> None:
         super().__init__(request, estimate, on_error, when_unreachable)
         self._ask = ask
 
     def __enter__(self) -> Self:
+        self._check_new()
         try:
             self.granted = self._ask.reserve(self._request)
         except GuardUnavailableError as error:
@@ -173,12 +191,13 @@ class AsyncHold(HoldState):
         request: Reserve,
         estimate: Cost,
         on_error: OnError,
-        when_unreachable: Unreachable = "closed",
+        when_unreachable: WhenUnreachable = "closed",
     ) -> None:
         super().__init__(request, estimate, on_error, when_unreachable)
         self._ask = ask
 
     async def __aenter__(self) -> Self:
+        self._check_new()
         try:
             self.granted = await self._ask.reserve(self._request)
         except GuardUnavailableError as error:

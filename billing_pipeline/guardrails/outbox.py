@@ -65,15 +65,6 @@ class OutboxSender:
             sent += found
         return sent
 
-    def status(self) -> OutboxStatus:
-        """How much waits."""
-        query = select(func.count(), func.min(GUARD_OUTBOX.c.created_at)).where(
-            GUARD_OUTBOX.c.sent_at.is_(None)
-        )
-        with self._control.connect() as connection:
-            unsent, oldest_at = connection.execute(query).one()
-        return OutboxStatus(unsent, oldest_at)
-
     def _send_batch(self, connection: Connection) -> int | None:
         table = GUARD_OUTBOX.c
         query = (
@@ -131,6 +122,14 @@ class OutboxSender:
                 yield connection
         finally:
             lock.release()
+
+
+def outbox_status(control: Engine) -> OutboxStatus:
+    """How much waits."""
+    query = select(func.count(), func.min(GUARD_OUTBOX.c.created_at)).where(GUARD_OUTBOX.c.sent_at.is_(None))
+    with control.connect() as connection:
+        unsent, oldest_at = connection.execute(query).one()
+    return OutboxStatus(unsent, oldest_at)
 
 
 def _batch(rows: list[tuple[int, str, str]]) -> _Batch:

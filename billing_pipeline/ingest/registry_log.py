@@ -39,7 +39,7 @@ class RegistryReader:
                 self._known = None  # What was not read here has been landed: the lake has it.
             else:
                 if found:
-                    self._known = Registry([*self._known.changes, *found])
+                    self._known = self._known.after(found)
                 return self._known
         self._known = self._read_all()
         return self._known

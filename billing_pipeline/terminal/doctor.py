@@ -47,6 +47,7 @@ def _findings(pipeline: Pipeline) -> Iterator[Finding]:
         ("compute engine", _engine),
         ("rule books", _rule_books),
         ("registry seed", _seed),
+        ("guard", _guard),
         ("queue", _queue),
         ("lake", _lake),
         ("control database", _control),
@@ -90,6 +91,18 @@ def _rule_books(pipeline: Pipeline) -> Iterator[Finding]:
 
 def _seed(pipeline: Pipeline) -> Iterator[Finding]:
     yield Finding("registry seed", f"{len(pipeline.seed):,} changes precede the log")
+
+
+def _guard(pipeline: Pipeline) -> Iterator[Finding]:
+    policies = pipeline.guard_policies
+    path = pipeline.settings.guard_path
+    if not path.exists():
+        yield Finding("guard", f"there is no {path}: nothing is limited (docs/guard-policies.md)")
+        return
+    names = {each.name for plan in policies.by_plan.values() for each in (plan.production, plan.trial)}
+    yield Finding(
+        "guard", f"policies {', '.join(sorted(names))}; billing guard check shows what holds for whom"
+    )
 
 
 def _queue(pipeline: Pipeline) -> Iterator[Finding]:

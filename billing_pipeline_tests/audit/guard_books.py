@@ -50,6 +50,12 @@ def write_books(engine: Engine, books: Books) -> None:
     with writing(engine) as connection:
         for name in reversed(NAMES):
             connection.execute(text(f"DELETE FROM {name}"))
+    add_books(engine, books)
+
+
+def add_books(engine: Engine, books: Books) -> None:
+    """Write all rows of the guard into a database without any."""
+    with writing(engine) as connection:
         for name in NAMES:
             if books[name]:
                 connection.execute(insert(METADATA.tables[name]), list(books[name]))

@@ -145,3 +145,43 @@ def test_holds_settled_late_count_on_the_day_of_their_grant(
     assert row.figures.settled == row.figures.rated == 120 * CENT
     assert row.figures.overrun == 20 * CENT
     assert not guarded.rows("21")
+
+
+def test_a_price_agreed_afterwards_reprices_what_was_settled(
+    guarded: GuardedCompany, landed: Callable[..., None], change: Callable[..., LogRecord]
+) -> None:
+    """Settled at 12 dollars a million; 10 are agreed on the day after, from the first of the month on."""
+    guarded.at("10-20T12:00").settled(tokens(10_000))
+    price = {"model": "per_unit", "unit_price": "10.00", "per": "1000000"}
+    deal = {"name": "deal", "charge": "llm_tokens", "price": price}
+    landed(
+        *at("20T12:01", guarded.sent()),
+        ("21T12:00", change("contract_override", "acme", "override", FIRST, **deal)),
+        days=(DAY, NEXT),
+    )
+    assert guarded.reconciled("20") == {"20 acme": {"repriced": -2 * CENT}}
+
+
+def test_discounts_of_the_plan_are_in_what_is_rated(
+    guarded: GuardedCompany, landed: Callable[..., None], change: Callable[..., LogRecord]
+) -> None:
+    """Ten percent off: the guard books list prices."""
+    guarded.at("10-20T12:00").settled(tokens(100_000))
+    terms = {"name": "deal", "discounts": [{"name": "ten", "percent": 10}]}
+    landed(
+        ("01T03:00", change("contract_override", "acme", "override", FIRST, **terms)),
+        *at("20T12:01", guarded.sent()),
+    )
+    assert guarded.reconciled("20") == {"20 acme": {"discount": -12 * CENT}}
+
+
+def test_a_free_trial_is_rated_at_nothing(
+    guarded: GuardedCompany, landed: Callable[..., None], change: Callable[..., LogRecord]
+) -> None:
+    """The guard counts it at the plan's prices, which is what its limits for trials are about."""
+    guarded.at("10-20T12:00").settled(tokens(10_000))
+    landed(
+        ("01T03:00", change("plan_assignment", "acme", "assign", FIRST, plan="starter", trial_days=30)),
+        *at("20T12:01", guarded.sent()),
+    )
+    assert guarded.reconciled("20") == {"20 acme": {"discount": -12 * CENT}}

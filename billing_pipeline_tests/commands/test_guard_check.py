@@ -115,3 +115,17 @@ def test_the_policies_as_json(billing: Billing) -> None:
         "scope": "customer", "window": "period", "severity": "hard", "amount": "500000000000000",
     }  # fmt: skip
     assert enterprise["trial"]["counts_trial_usage"] is True
+
+
+def test_the_doctor_names_faults_of_the_policies(tmp_path: Path, billing: Billing) -> None:
+    """With file, line and field, as something to mend."""
+    data = tmp_path / "data"
+    shutil.copytree(PROJECT_ROOT / "data" / "rule_books", data / "rule_books")
+    shutil.copy(PROJECT_ROOT / "data" / "registry.yaml", data)
+    told = billing("doctor", data=data).stdout
+    assert "nothing is limited (docs/guard-policies.md)" in told
+    (data / "guard.yaml").write_text("policies: {p: {}}\ndefault: {production: q}", "utf-8")
+    done = billing("doctor", data=data)
+    assert done.returncode == 1
+    unwrapped = "".join(line.strip("│ ") for line in done.stdout.splitlines())
+    assert "guard.yaml:2: default.production: unknown 'q'; give one of p" in unwrapped

@@ -98,3 +98,30 @@ def test_an_id_follows_from_the_content_and_from_how_often_it_was_said() -> None
     other = RegistryChange("coupon", "acme", "redeem", date(2026, 3, 1), {"note": "b", "coupon": "a"}, 9)
     assert change_id(one) == change_id(other)
     assert len({change_id(one, earlier) for earlier in range(3)}) == 3
+
+
+def _told(registry: Registry) -> list[object]:
+    """All that a registry answers of the customers above."""
+    found: list[object] = [registry.changes, registry.known_customers()]
+    for customer_id in ("acme", "globex", "initech"):
+        found += [registry.customer(customer_id), registry.projects(customer_id)]
+        found += [registry.closed_at(customer_id), registry.closed_at(customer_id, "bot")]
+        found.append(agreement_of(registry, customer_id))
+    return found
+
+
+@pytest.mark.parametrize("cut", range(3, 9))
+def test_later_changes_come_on_top_and_leave_the_earlier_registry_as_it_was(cut: int) -> None:
+    """What is known after some and then the others is what is known after all at once."""
+    later = [
+        RegistryChange("project", "acme/search", "register", date(2026, 5, 1), {}, 60),
+        RegistryChange("plan_assignment", "acme", "assign", date(2026, 3, 1), {"plan": "growth"}, 70),
+        RegistryChange("plan_override", "growth", "override", date(2026, 3, 1), {"name": "n"}, 80),
+        RegistryChange("customer", "initech", "register", date(2026, 6, 1), {}, 90),
+    ]
+    first = Registry(CHANGES[:cut])
+    before = _told(first)
+    grown = first.after(reversed([*CHANGES[cut:], *later]))
+    assert _told(grown) == _told(Registry([*CHANGES, *later]))
+    assert _told(first) == before
+    assert _told(grown.after([])) == _told(grown)

@@ -124,7 +124,7 @@ def test_sqlite_is_durable_and_in_rollback_journal_mode(tmp_path: Path) -> None:
     """SQLite is opened with synchronous=FULL and the rollback journal."""
     engine = open_control(f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60")
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "truncate"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     engine.dispose()
 

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -183,13 +185,14 @@ def test_daily_use_goes_from_an_event_to_its_invoice(terminal: Terminal) -> None
     assert "14.81 USD" in output, "1,234,567 output tokens of atlas-large at 12.00 per 1,000,000"
 
 
-def test_usage_is_sent_to_the_gateway_by_the_client(terminal: Terminal) -> None:
-    """The key, the gateway and the lines of Python, as they stand there."""
-    terminal.environment["BILLING_HOME"] = str(terminal.folder / "home")
-    create, serve = sections()["Sending usage"]
+@contextmanager
+def served(terminal: Terminal, heading: str) -> Iterator[Callable[[], str]]:
+    """Creates the key and starts the gateway of a section; gives what runs its lines of Python."""
+    create, serve, *_ = sections()[heading]
     key = re.search(r"bk_\S+", terminal.run(create))
     assert key is not None
-    (lines,) = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
+    (lines,) = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -205,11 +208,35 @@ def test_usage_is_sent_to_the_gateway_by_the_client(terminal: Terminal) -> None:
     try:
         assert "true" in _answer(f"http://127.0.0.1:{port}/readyz", process, told)
         script = lines.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("bk_…", key[0])
-        (terminal.folder / "send.py").write_text(script, "utf-8")
-        terminal.run(f"{sys.executable} send.py")
+        (terminal.folder / "lines.py").write_text(script, "utf-8")
+        yield lambda: terminal.run(f"{sys.executable} lines.py 2>&1")
     finally:
         _stop(process)
+
+
+def test_usage_is_sent_to_the_gateway_by_the_client(terminal: Terminal) -> None:
+    """The key, the gateway and the lines of Python, as they stand there."""
+    terminal.environment["BILLING_HOME"] = str(terminal.folder / "home")
+    with served(terminal, "Sending usage") as run:
+        run()
     assert '"next_offset": 1' in terminal.run("billing queue status --json")
+
+
+def test_runaway_cost_is_stopped_by_the_guard(terminal: Terminal) -> None:
+    """With the customer of the daily use: held, settled, shown, and then killed."""
+    shutil.copytree(ROOT / "data" / "rule_books", terminal.folder / "data" / "rule_books")
+    for command in sections()["Daily use"]:
+        if command.startswith(("export", "echo '{\"type", "billing import")):
+            terminal.run(command)
+    *_, status, kill = sections()["Stopping runaway cost"]
+    with served(terminal, "Stopping runaway cost") as run:
+        run()
+        assert "0.014808 USD" in terminal.run(status), (
+            "1,234 output tokens of atlas-large at 12.00 per 1,000,000"
+        )
+        terminal.run(kill)
+        with pytest.raises(AssertionError, match=r"GuardDeniedError: denied by killed of session:acme/run-7"):
+            run()
 
 
 def test_real_sources_are_imported_and_invoiced(terminal: Terminal) -> None:
@@ -240,6 +267,7 @@ def test_no_console_block_is_left_out() -> None:
         "billing_pipeline",
         "Daily use",
         "Sending usage",
+        "Stopping runaway cost",
         "Real sources",
         "The Dagster UI",
         "What is where",

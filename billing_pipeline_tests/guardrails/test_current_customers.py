@@ -62,23 +62,3 @@ def _next(answers: list[Registry | Exception]) -> Registry:
     if isinstance(answer, Exception):
         raise answer
     return answer
-
-
-def test_whoever_follows_the_registry_is_given_it_after_each_look(books: RuleBooks) -> None:
-    """Changed or not; one that fails is told like a failure to read, and does not end the looks."""
-    customers = MadeCustomers(books, acme())
-    given: list[Registry] = []
-    told: list[Exception] = []
-    twice = threading.Event()
-
-    def follow(registry: Registry) -> None:
-        given.append(registry)
-        if len(given) == 1:
-            raise OSError("away")
-        twice.set()
-
-    with customers:
-        customers.keep_current(told.append, after=follow, refresh_seconds=0.01, soon_seconds=0.01)
-        assert twice.wait(PATIENCE_SECONDS)
-    assert given[0] is given[1] is customers.registry
-    assert [str(error) for error in told] == ["away"]

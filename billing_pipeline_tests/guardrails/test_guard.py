@@ -10,6 +10,7 @@ import pytest
 from billing_pipeline.errors import (
     GuardConflictError,
     GuardDeniedError,
+    GuardRequestError,
     GuardUnavailableError,
     HoldNotFoundError,
     UnpricedUsageError,
@@ -76,7 +77,28 @@ def test_errors_of_the_ledger_are_raised_as_they_are(guard: Guard, ledger: ToldL
         guard.release("f" * 32)
 
 
+@pytest.mark.parametrize("cost", [0.5, True, "5", None, [], [5], {"unit": "token"}])
+def test_a_cost_that_is_none_is_refused_before_anything_is_asked(
+    guard: Guard, ledger: ToldLedger, cost: Any
+) -> None:
+    """A float before all."""
+    with pytest.raises(GuardRequestError, match="give nano-units as an int, a Usage"):
+        guard.reserve("acme", "p", estimate=cost)
+    assert not ledger.requests
+
+
 class TestHold:
+    def test_it_is_for_one_block(self, guard: Guard, ledger: ToldLedger) -> None:
+        """What would run in another one is held by nothing; and before the block nothing is held."""
+        hold = guard.hold("acme", "p", estimate=7)
+        with pytest.raises(GuardConflictError, match="nothing is held yet"):
+            hold.settle(7)
+        with hold:
+            pass
+        with pytest.raises(GuardConflictError, match="for one block"), hold:
+            pytest.fail("the action ran")
+        assert kinds(ledger) == [Reserve, Settle]
+
     def test_it_is_settled_at_what_the_body_says(self, guard: Guard, ledger: ToldLedger) -> None:
         """By usage, which the ledger sends to the log."""
         used = Usage(unit="token", quantity="1", source="chat", id="req-1")
@@ -270,6 +292,18 @@ def test_a_ledger_that_does_not_answer_is_unreachable() -> None:
     with pytest.raises(GuardUnavailableError, match=r"within 0\.01 s"):
         Guard(Silent(), timeout_seconds=0.01).reserve("acme", "p", estimate=1)
     assert future.cancelled()
+
+
+def test_open_for_some_customers_their_actions_run_unguarded(ledger: ToldLedger) -> None:
+    """While the ledger cannot be reached; those of the others do not run."""
+    guard = Guard(ledger, when_unreachable=lambda customer_id: "open" if customer_id == "acme" else "closed")
+    ledger.failures = [GuardUnavailableError("gone")] * 2
+    with guard.hold("acme", "p", estimate=7) as hold:
+        assert (hold.unguarded, hold.settle(1)) == (True, None)
+    with pytest.raises(GuardUnavailableError), guard.hold("bolt", "p", estimate=7):
+        pytest.fail("the action ran")
+    with guard.hold("acme", "p", estimate=7) as hold:
+        assert not hold.unguarded
 
 
 @pytest.mark.parametrize("name", ["reserve", "settle", "release", "extend", "hold", "guarded"])

@@ -18,7 +18,7 @@ from billing_pipeline.contract.log_lines import Body
 from billing_pipeline.control.database import writing
 from billing_pipeline.control.guard_tables import GUARD_NOTICES, GUARD_OUTBOX
 from billing_pipeline.errors import QueueFullError
-from billing_pipeline.guardrails.outbox import OutboxSender
+from billing_pipeline.guardrails.outbox import OutboxSender, outbox_status
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 
 AT = 1_795_867_200_000_000
@@ -72,10 +72,10 @@ def unsent(control: Engine) -> int:
 def test_events_reach_the_log_once_in_their_order(control: Engine, queue: SqliteQueue) -> None:
     put(control, *(event(number) for number in range(2500)))
     sender = OutboxSender(control, queue)
-    assert sender.status().unsent == 2500
+    assert (outbox_status(control).unsent, outbox_status(control).oldest_at) == (2500, AT)
     assert (sender.send(), sender.send()) == (2500, 0)
     assert logged(queue) == [("guard", "usage", f"{number:032x}:0") for number in range(2500)]
-    assert (sender.status().unsent, sender.status().oldest_at) == (0, None)
+    assert (outbox_status(control).unsent, outbox_status(control).oldest_at) == (0, None)
 
 
 def test_an_event_that_the_door_refuses_is_told_once_with_its_reason_and_stops_no_other(
@@ -124,7 +124,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from billing_pipeline.control.database import open_control
-from billing_pipeline.guardrails.outbox import OutboxSender
+from billing_pipeline.guardrails.outbox import OutboxSender, outbox_status
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
 
 class Dying(OutboxSender):

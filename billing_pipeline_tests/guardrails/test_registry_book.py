@@ -3,6 +3,8 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from billing_pipeline.contract.registry import RegistryChange
 from billing_pipeline.guardrails.policies.policy import PlanPolicies, Policies, Policy
@@ -165,3 +167,44 @@ def test_unreachable_is_closed_unless_the_policy_says_open(books: RuleBooks) -> 
     assert book.when_unreachable("acme", at(OCTOBER)) == "open"
     assert book.when_unreachable("acme", at("2026-10-02T00:00:00Z")) == "closed"
     assert book.when_unreachable("nobody", at(OCTOBER)) == "closed"
+
+
+def _change(kind: str, offset: int, hour: int) -> RegistryChange:
+    """A change of acme at some hour of October, where the entity's changes may fall within a day."""
+    day, instant = date(2026, 10, 1 + hour // 24), datetime(2026, 10, 1 + hour // 24, hour % 24, tzinfo=UTC)
+    made = {
+        "register": ("customer", "acme", "register", day, {"anchor_day": 1 + hour % 31}),
+        "project": ("project", "acme/p", "register", day, {}),
+        "growth": ("plan_assignment", "acme", "assign", day, {"plan": "growth", "trial_days": hour % 5}),
+        "early": ("plan_assignment", "acme", "assign", day, {"plan": "early"}),
+        "late": ("plan_assignment", "acme", "assign", day, {"plan": "late", "until": "2026-10-25"}),
+        "end": ("plan_assignment", "acme", "end", day, {}),
+        "close project": ("project", "acme/p", "close", instant, {}),
+        "close": ("customer", "acme", "close", instant, {}),
+    }[kind]
+    return RegistryChange(*made, offset)  # type: ignore[arg-type]  # as above
+
+
+HOURS = st.integers(14 * 24, 16 * 24 - 1)
+"""Of 15 and 16 October; on the second the rule book changes at 06:00."""
+KINDS = ("register", "project", "growth", "early", "late", "end", "close project", "close")
+STEPS = st.lists(st.one_of(HOURS, HOURS, st.tuples(st.sampled_from(KINDS), HOURS)), min_size=5, max_size=40)
+
+
+@given(st.integers(0, len(KINDS) - 3), STEPS)
+def test_what_is_kept_is_what_would_be_found_anew(
+    books: RuleBooks, known: int, steps: list[int | tuple[str, int]]
+) -> None:
+    """Whatever is asked and changed in whichever order: a book that has run for long answers as a new one."""
+    customers = MadeCustomers(books, [_change(kind, -1, 0) for kind in KINDS[:known]])
+    book = RegistryBook(customers, POLICIES)
+    for offset, step in enumerate(steps):
+        if isinstance(step, tuple):
+            customers.registry = customers.registry.after([_change(step[0], offset, step[1])])
+            customers.refresh()
+            continue
+        start = at("2026-10-01T00:00:00Z") + step * 3_600_000_000
+        for instant in (start, start - 1):
+            fresh = RegistryBook(MadeCustomers(books, customers.registry.changes), POLICIES)
+            assert book.terms("acme", "p", instant) == fresh.terms("acme", "p", instant)
+            assert book.when_unreachable("acme", instant) == fresh.when_unreachable("acme", instant)

@@ -1,17 +1,19 @@
 """The credit grants of the registry as the guard's ledger gets them."""
 
+import asyncio
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from billing_pipeline.contract.registry import Registry, RegistryChange
-from billing_pipeline.errors import GuardUnavailableError
+from billing_pipeline.errors import GrantsRefusedError, GuardUnavailableError
+from billing_pipeline.gateway.guard_chores import registry_chores
 from billing_pipeline.guardrails.commands import AddGrant, VoidGrant
 from billing_pipeline.guardrails.grant_sync import GrantSync, SyncedGrants, known_grants, sync_grants
 from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.registry_grants import grant_commands
-from billing_pipeline_tests.guardrails.made_customers import acme, at
+from billing_pipeline_tests.guardrails.made_customers import MadeCustomers, acme, at, made_books
 from billing_pipeline_tests.guardrails.made_ledger import Clock, MadeLedger
 
 NOW = at("2026-10-20T12:00:00Z")
@@ -137,3 +139,36 @@ def test_a_sync_that_failed_is_run_again(tmp_path: Path) -> None:
         with pytest.raises(GuardUnavailableError):
             sync.run(registry(grant("a")))
     made.close()
+
+
+def test_a_grant_that_is_refused_is_told_at_every_run(tmp_path: Path) -> None:
+    """Until the registry has voided it; the others are there at once."""
+    made = MadeLedger(f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60", clock=Clock(NOW))
+    try:
+        sync = GrantSync(made.writer, made.engine, made.clock)
+        found = registry(grant("huge", amount="2000000000"), grant("b"))
+        for _ in range(2):
+            with pytest.raises(
+                GrantsRefusedError, match="not taken by the guard's ledger, the first: huge of acme"
+            ):
+                sync.run(found)
+        assert known_grants(made.engine) == {("acme", "usd", "b"): False}
+        assert sync.run(Registry([*found.changes, void("huge", date(2026, 10, 20))])) == SyncedGrants(0, 0)
+    finally:
+        made.close()
+
+
+def test_the_gateway_brings_grants_into_the_ledger_beside_requests(tmp_path: Path) -> None:
+    """Those of the customers as it knows them at that moment."""
+    text = "version: v1\neffective_from: 2026-01-01T00:00:00Z\nunits: [call]\nmeters: {}\nplans: {}"
+    customers = MadeCustomers(made_books(tmp_path, text), registry().changes)
+    made = MadeLedger(f"sqlite:///{tmp_path / 'control.sqlite'}?timeout=60")
+    try:
+        (chore,) = registry_chores(made.engine, made.writer, customers)
+        asyncio.run(chore.run())  # type: ignore[arg-type]  # it is a coroutine
+        customers.change(grant("a", date(2026, 1, 1)))
+        assert customers.refresh()
+        asyncio.run(chore.run())  # type: ignore[arg-type]  # as above
+        assert list(known_grants(made.engine)) == [("acme", "usd", "a")]
+    finally:
+        made.close()

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, insert, select
 from billing_pipeline.control.guard_tables import GUARD_REVIEWS, GUARD_STOPS, GUARD_WINDOWS
 from billing_pipeline.guardrails.answers import Denied, Granted
 from billing_pipeline.guardrails.commands import DecideReview, SetLimit
+from billing_pipeline.guardrails.requests import Settle
 from billing_pipeline.guardrails.terms import VelocityTerms
 from billing_pipeline.guardrails.velocity.series import MINUTE_US
 from billing_pipeline.guardrails.velocity_watch import VelocityWatch
@@ -236,3 +237,32 @@ def test_customers_without_terms_are_left_alone(made: MadeLedger, watch: Velocit
 def test_nothing_spent_is_nothing_to_watch(watch: VelocityWatch) -> None:
     """An idle guard costs one query."""
     assert watch.run_once() == 0
+
+
+def test_a_loop_is_stopped_by_its_own_reserves(ledger: MadeLedger) -> None:
+    """An hour and a half of ordinary work through the ledger, then a loop: within two minutes nothing is held."""
+    ledger.terms.for_all = made_terms(velocity=VelocityTerms(least_spend_per_minute=1_000))
+    ledger.clock.at_us = NOW - NOW % MINUTE_US
+    watch = VelocityWatch(ledger.engine, ledger.writer, ledger.terms, ledger.clock)
+
+    def act(name: str) -> bool:
+        """Hold ten times what the action then costs."""
+        asked = ledger.writer.submit(made_reserve(name, 5_000)).result()
+        if isinstance(asked, Denied):
+            return False
+        ledger.writer.submit(Settle(hold_id=asked.hold_id, amount=500)).result()
+        return True
+
+    for minute in range(90):
+        assert act(f"ordinary-{minute}-a")
+        assert act(f"ordinary-{minute}-b")
+        assert watch.run_once() == 0
+        ledger.clock.pass_seconds(60)
+    admitted, started_at = 0, ledger.clock.at_us
+    while act(f"loop-{admitted}"):
+        admitted += 1
+        ledger.clock.pass_seconds(2)
+        if admitted % 3 == 0:
+            watch.run_once()
+    assert (ledger.clock.at_us - started_at) // 1_000_000 <= 120
+    assert paused(ledger.engine) == {PROJECT}

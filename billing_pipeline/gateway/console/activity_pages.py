@@ -4,7 +4,7 @@ from billing_pipeline.control.clock import now_us
 from billing_pipeline.gateway.console.html import Html, tag
 from billing_pipeline.gateway.console.layout import ROOT, amount, page, scope_link, table, time
 from billing_pipeline.gateway.console.visit import Visit
-from billing_pipeline.gateway.console.words import stretch
+from billing_pipeline.gateway.console.words import left_words, stretch
 from billing_pipeline.guardrails.review.activity import alerts, denials, open_holds
 from billing_pipeline.guardrails.review.queue import open_count
 
@@ -37,7 +37,7 @@ def activity(visit: Visit) -> Html:
         ),
         tag("h2", "Denials"),
         table(
-            ("at", "rule", "scope", "project", "asked", "why"),
+            ("at", "rule", "scope", "project", "asked", "left", "why"),
             (
                 (
                     time(each.at),
@@ -45,11 +45,12 @@ def activity(visit: Visit) -> Html:
                     scope_link(each.scope),
                     each.project_id,
                     amount(each.asked, each.currency),
+                    left_words(each),
                     each.reason,
                 )
                 for each in denied.rows
             ),
-            numbers=frozenset({4}),
+            numbers=frozenset({4, 5}),
         ),
         None
         if denied.after is None

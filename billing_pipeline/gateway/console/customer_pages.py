@@ -18,9 +18,9 @@ from billing_pipeline.gateway.console.limit_parts import limit_form, limit_row
 from billing_pipeline.gateway.console.review_pages import breaker_tag
 from billing_pipeline.gateway.console.stop_pages import stop_form, stops_table
 from billing_pipeline.gateway.console.visit import Visit
+from billing_pipeline.gateway.console.words import left_words
 from billing_pipeline.guardrails.review.accounts import Balance, balances, balances_of, credit_of
 from billing_pipeline.guardrails.review.activity import denials, sessions_of
-from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of
 from billing_pipeline.guardrails.review.queue import open_count
 from billing_pipeline.guardrails.review.stops import stops_in_force
 from billing_pipeline.guardrails.scope import customer_scope
@@ -64,6 +64,13 @@ def all_customers(visit: Visit) -> Html:
             ),
             numbers=frozenset({1, 2, 3, 4}),
         ),
+        None
+        if not search or "/" in search or any(each.customer_id == search for each in found.rows)
+        else tag(
+            "p",
+            "Nothing was moved of a customer of this id yet. ",
+            tag("a", f"Limits and stops of {search}", href=customer_path(search)),
+        ),
         None if found.after is None else tag("a", "More", class_="more", href=f"{HERE}?{more}"),
         session=visit.session,
         here=HERE,
@@ -77,8 +84,7 @@ def one_customer(visit: Visit) -> Html:
     visit.check_customer(customer_id)
     only, back, now = (customer_id,), customer_path(customer_id), now_us()
     found = balances_of(control, customer_id)
-    projects = projects_of(control, customer_id)
-    limits = limits_in_force(control, customer_id, projects, visit.desk.terms, now)
+    limits = visit.desk.limits_of(customer_id)
     return page(
         customer_id,
         tag("h1", customer_id),
@@ -127,18 +133,19 @@ def one_customer(visit: Visit) -> Html:
         ),
         tag("h2", "Denials"),
         table(
-            ("at", "rule", "scope", "asked", "why"),
+            ("at", "rule", "scope", "asked", "left", "why"),
             (
                 (
                     time(each.at),
                     each.rule,
                     tag("code", each.scope),
                     amount(each.asked, each.currency),
+                    left_words(each),
                     each.reason,
                 )
                 for each in denials(control, customers=only, rows=_ROWS).rows
             ),
-            numbers=frozenset({3}),
+            numbers=frozenset({3, 4}),
         ),
         session=visit.session,
         here=HERE,

@@ -15,13 +15,17 @@ from billing_pipeline.guardrails.window import Window
 
 def limit_row(limit: LimitInForce, now: int) -> tuple[Child, ...]:
     """Scope, window, amount, used, left, how full, and who says so."""
-    resets = None if limit.resets_at is None else f" · anew in {stretch(limit.resets_at - now)}"
+    resets = None if limit.resets_at is None else f"anew in {stretch(limit.resets_at - now)}"
     return (
         tag("code", limit.scope),
         [
-            tag("span", limit.severity, class_="tag bad" if limit.severity == "hard" else "tag warn"),
-            f" {limit.window}",
-            tag("span", resets, class_="quiet"),
+            tag(
+                "span",
+                tag("span", limit.severity, class_="tag bad" if limit.severity == "hard" else "tag warn"),
+                f" {limit.window}",
+                class_="line",
+            ),
+            None if resets is None else tag("span", resets, class_="line quiet"),
         ],
         "none" if limit.amount is None else amount(limit.amount, limit.currency),
         "-" if limit.used is None else amount(limit.used, limit.currency),

@@ -5,7 +5,7 @@ from billing_pipeline.gateway.console.html import Html, tag, together
 from billing_pipeline.gateway.console.layout import ROOT, csrf_field, field, scope_link, time
 from billing_pipeline.gateway.console.plot import spend_plot
 from billing_pipeline.gateway.console.visit import Visit
-from billing_pipeline.gateway.console.words import KINDS, evidence_words, money, stretch
+from billing_pipeline.gateway.console.words import KINDS, evidence_words, limit_words, money, stretch
 from billing_pipeline.guardrails.review.queue import Review, can_raise_limit
 from billing_pipeline.guardrails.review.spend import Surroundings
 
@@ -84,8 +84,7 @@ def decide_form(visit: Visit, item: Review) -> Html:
         buttons.append(tag("button", "Resume", name="decision", value="resume", class_="main"))
     fields = [field("Reason", "why", placeholder="why you decide so", long=True, list_="reasons")]
     if can_raise_limit(item):
-        words = f"New limit, {item.currency.upper()}"
-        fields.append(field(words, "amount", required=False, placeholder="only to raise it"))
+        fields.append(field(limit_words(item), "amount", required=False, placeholder="only to raise it"))
         buttons.append(
             tag(
                 "button",

@@ -2,6 +2,7 @@
 
 from billing_pipeline.contract.instants import datetime_of, instant_us
 from billing_pipeline.guardrails.nano import NANO, nano_words
+from billing_pipeline.guardrails.review.activity import DenialShown
 from billing_pipeline.guardrails.review.queue import Review
 
 _DIGITS = 30
@@ -101,3 +102,19 @@ def value_words(name: str, value: object, rule: str, currency: str) -> str:
         if at_us is not None and 0 <= at_us < 1 << 57:
             return full_moment(at_us)
     return text
+
+
+def limit_words(item: Review) -> str:
+    """What is set where its limit is raised: `New limit by the minute, USD`."""
+    windows = {"velocity": "minute", "breaker": "session"}
+    window = windows.get(item.kind, str(item.evidence.get("window", "day")))
+    return f"New limit by the {window}, {item.currency.upper()}"
+
+
+def left_words(denial: DenialShown) -> str:
+    """What was left of what the rule allows, where it knows a number."""
+    if denial.left is None or denial.limit is None:
+        return "-"
+    if denial.rule in _COUNTED_RULES:
+        return f"{denial.left:,} of {denial.limit:,}"
+    return f"{short_money(denial.left, denial.currency)} of {short_money(denial.limit, denial.currency)}"

@@ -6,9 +6,9 @@ is believed any more.
 
 import secrets
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any
 
-from billing_pipeline.guardrails.commands import StopKind
+from billing_pipeline.errors import HoldNotFoundError
 from billing_pipeline.guardrails.ledger.rows import (
     Account,
     DenialRow,
@@ -22,6 +22,7 @@ from billing_pipeline.guardrails.ledger.rows import (
     WindowKey,
     WindowRow,
 )
+from billing_pipeline.guardrails.ledger.rows_port import Rows
 
 LimitKey = tuple[str, str, str, str]
 """Scope, currency, window, severity."""
@@ -29,61 +30,6 @@ StopKey = tuple[str, str]
 """Scope, kind."""
 ROWS_KEPT = 200_000
 """Of all kinds together; beyond, they are read again."""
-
-
-class Rows(Protocol):
-    """Reads rows of the open transaction, under the locks that deciding needs."""
-
-    def account(self, customer_id: str, currency: str) -> Account | None:
-        """The account, or None."""
-
-    def grants(self, customer_id: str, currency: str) -> list[Grant]:
-        """All grants of an account."""
-
-    def window(self, key: WindowKey) -> WindowRow | None:
-        """A window's counters, or None."""
-
-    def session(self, scope: str) -> SessionRow | None:
-        """A session, or None."""
-
-    def limits(self, customer_id: str) -> list[LimitRow]:
-        """Limits set for a customer and what belongs to it."""
-
-    def stops(self, customer_id: str) -> list[StopRow]:
-        """Stops in force for a customer and what belongs to it."""
-
-    def hold(self, hold_id: str) -> HoldRow | None:
-        """A hold, or None."""
-
-    def answered(self, customer_id: str, idempotency_key: str) -> HoldRow | DenialRow | None:
-        """The hold or denial that a reserve's key has become, or None."""
-
-    def late_settlement(self, hold_id: str) -> LateSettlement | None:
-        """What an expired hold was settled at, or None."""
-
-    def review(self, review_id: str) -> ReviewRow | None:
-        """A review item, or None."""
-
-    def has_alert(self, key: WindowKey, amount: int) -> bool:
-        """Whether a crossing was told."""
-
-    def has_true_up(self, customer_id: str, currency: str, reference: str) -> bool:
-        """Whether a true-up was booked."""
-
-    def position(self, name: str) -> int | None:
-        """How far a follower has come, or None."""
-
-    def due_holds(self, at_us: int, at_most: int) -> list[str]:
-        """Open holds whose time has come, by id."""
-
-    def due_reviews(self, at_us: int, at_most: int) -> list[str]:
-        """Undecided reviews that go on by themselves now, by id."""
-
-    def due_stops(self, at_us: int, at_most: int) -> list[tuple[str, StopKind]]:
-        """Stops that end now: scope and kind."""
-
-    def due_grants(self, at_us: int, at_most: int) -> list[tuple[str, str]]:
-        """Accounts with grants that have expired and have something left."""
 
 
 @dataclass(slots=True)
@@ -230,6 +176,17 @@ class Book:
         if hold_id not in self.holds:
             self.holds[hold_id] = self.rows.hold(hold_id)
         return self.holds[hold_id]
+
+    def known_hold(self, hold_id: str) -> HoldRow:
+        """A hold that must be there.
+
+        Raises:
+            HoldNotFoundError: there is none.
+        """
+        hold = self.hold(hold_id)
+        if hold is None:
+            raise HoldNotFoundError(hold_id)
+        return hold
 
     def answered(self, customer_id: str, idempotency_key: str) -> HoldRow | DenialRow | None:
         """What a reserve with this key has become, or None where there was none."""

@@ -3,7 +3,8 @@
 from billing_pipeline.guardrails.answers import Answer
 from billing_pipeline.guardrails.commands import Command, Done
 from billing_pipeline.guardrails.ledger.book import Book
-from billing_pipeline.guardrails.ledger.ending import extend, release, settle
+from billing_pipeline.guardrails.ledger.ending import release, settle
+from billing_pipeline.guardrails.ledger.extending import extend
 from billing_pipeline.guardrails.ledger.operating import operate
 from billing_pipeline.guardrails.ledger.reserving import reserve
 from billing_pipeline.guardrails.ports import Pricer, TermsBook

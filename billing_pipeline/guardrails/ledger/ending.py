@@ -2,31 +2,25 @@
 
 import msgspec
 
-from billing_pipeline.contract.events import UsageEvent
-from billing_pipeline.contract.instants import instant_text
-from billing_pipeline.errors import GuardConflictError, GuardRequestError, HoldNotFoundError
-from billing_pipeline.guardrails.answers import Ended, Extended
+from billing_pipeline.errors import GuardRequestError
+from billing_pipeline.guardrails.answers import Ended
 from billing_pipeline.guardrails.commands import Stop
+from billing_pipeline.guardrails.ledger.answering import check_same, ended, settled_late
 from billing_pipeline.guardrails.ledger.book import Book
 from billing_pipeline.guardrails.ledger.counters import limits_of, tell_crossings, window_set
 from billing_pipeline.guardrails.ledger.credit import check_room, move, settle_spending, sweep_grants
 from billing_pipeline.guardrails.ledger.hashing import request_hash
-from billing_pipeline.guardrails.ledger.reserving import HoldDetails
+from billing_pipeline.guardrails.ledger.hold_usage import usage_event
 from billing_pipeline.guardrails.ledger.rows import HoldRow, LateSettlement, SessionRow, WindowRow
 from billing_pipeline.guardrails.ledger.sessions import end_step, trip
 from billing_pipeline.guardrails.ledger.stops import stop
 from billing_pipeline.guardrails.nano import LARGEST_AMOUNT
 from billing_pipeline.guardrails.ports import Pricer, TermsBook
-from billing_pipeline.guardrails.requests import Extend, Release, Settle
+from billing_pipeline.guardrails.requests import Release, Settle
 from billing_pipeline.guardrails.scope import project_scope, session_scope
 from billing_pipeline.guardrails.terms import NoTerms
-from billing_pipeline.guardrails.usage import Usage
 
-GUARD_SOURCE = "guard"
-"""The source of usage events to which the product gave no identity of its own."""
 _ENCODER = msgspec.json.Encoder()
-_DETAILS = msgspec.json.Decoder(HoldDetails)
-_SECOND_US = 1_000_000
 
 
 def settle(book: Book, request: Settle, at_us: int, terms_book: TermsBook, pricer: Pricer) -> Ended:
@@ -38,15 +32,15 @@ def settle(book: Book, request: Settle, at_us: int, terms_book: TermsBook, price
         GuardRequestError: the amount is not possible.
         UnpricedUsageError: the usage has no price; the hold stays as it was.
     """
-    hold = _found(book, request.hold_id)
+    hold = book.known_hold(request.hold_id)
     digest = request_hash(request)
     late = book.late_settlement(hold.hold_id) if hold.state == "expired" else None
     if late is not None:
-        _check_same(hold, late.end_key, late.end_hash, request.idempotency_key, digest)
-        return _late(hold, late)
+        check_same(hold, late.end_key, late.end_hash, request.idempotency_key, digest)
+        return settled_late(hold, late)
     if hold.state in {"settled", "released"}:
-        _check_same(hold, hold.end_key, hold.end_hash, request.idempotency_key, digest)
-        return _ended(hold)
+        check_same(hold, hold.end_key, hold.end_hash, request.idempotency_key, digest)
+        return ended(hold)
     spent = request.amount
     if spent is None:
         spent = pricer.actual(hold.customer_id, hold.project_id, request.usage, hold.granted_at)
@@ -55,16 +49,16 @@ def settle(book: Book, request: Settle, at_us: int, terms_book: TermsBook, price
     check_room(book.account(hold.customer_id, hold.currency), spent)
     overdraft = _book_spending(book, hold, spent, at_us)
     for index, usage in enumerate(request.usage):
-        book.changes.outbox.append((hold.hold_id, _event(hold, index, usage), at_us))
+        book.changes.outbox.append((hold.hold_id, usage_event(hold, index, usage), at_us))
     if hold.state == "expired":
         late = LateSettlement(hold.hold_id, spent, overdraft, request.idempotency_key, digest, at_us)
         book.late[hold.hold_id] = late
         book.changes.late_settlements.append(late)
-        answer = _late(hold, late)
+        answer = settled_late(hold, late)
     else:
         _end(book, hold, "settled", at_us, key=request.idempotency_key, digest=digest)
         hold.booked, hold.overdraft = spent, overdraft
-        answer = _ended(hold)
+        answer = ended(hold)
     _look_at_overrun(book, hold, spent, overdraft, terms_book, at_us=at_us)
     return answer
 
@@ -76,14 +70,14 @@ def release(book: Book, request: Release, at_us: int) -> Ended:
         HoldNotFoundError: there is no such hold.
         GuardConflictError: it has ended otherwise.
     """
-    hold = _found(book, request.hold_id)
+    hold = book.known_hold(request.hold_id)
     digest = request_hash(request)
     if hold.state != "pending":
-        _check_same(hold, hold.end_key, hold.end_hash, request.idempotency_key, digest)
-        return _ended(hold)
+        check_same(hold, hold.end_key, hold.end_hash, request.idempotency_key, digest)
+        return ended(hold)
     _free(book, hold, "release", at_us)
     _end(book, hold, "released", at_us, key=request.idempotency_key, digest=digest)
-    return _ended(hold)
+    return ended(hold)
 
 
 def expire(book: Book, hold_id: str, at_us: int) -> bool:
@@ -94,30 +88,6 @@ def expire(book: Book, hold_id: str, at_us: int) -> bool:
     _free(book, hold, "expire", at_us)
     _end(book, hold, "expired", at_us)
     return True
-
-
-def extend(book: Book, request: Extend, at_us: int, terms_book: TermsBook) -> Extended:
-    """Let a hold expire later.
-
-    Raises:
-        HoldNotFoundError: there is no such hold.
-        GuardConflictError: it has ended, or the key was used for another extension.
-        GuardRequestError: the time to live is not possible.
-    """
-    hold = _found(book, request.hold_id)
-    digest = request_hash(request)
-    if request.idempotency_key == hold.extension_key:
-        _check_same(hold, hold.extension_key, hold.extension_hash, request.idempotency_key, digest)
-        return Extended(hold_id=hold.hold_id, expires_at=hold.expires_at)
-    if hold.state != "pending":
-        raise _has_ended(hold)
-    terms = terms_book.terms(hold.customer_id, hold.project_id, at_us)
-    if not isinstance(terms, NoTerms) and not 0 < request.ttl_seconds <= terms.ttl_seconds_most:
-        raise GuardRequestError("ttl_seconds", request.ttl_seconds, f"give 1 to {terms.ttl_seconds_most}")
-    hold.expires_at = max(hold.expires_at, at_us + request.ttl_seconds * _SECOND_US)
-    hold.extension_key, hold.extension_hash = request.idempotency_key, digest
-    book.touch_hold(hold)
-    return Extended(hold_id=hold.hold_id, expires_at=hold.expires_at)
 
 
 def _book_spending(book: Book, hold: HoldRow, spent: int, at_us: int) -> int:
@@ -215,82 +185,3 @@ def _session(book: Book, hold: HoldRow) -> SessionRow | None:
     if hold.session_id is None:
         return None
     return book.session(session_scope(hold.customer_id, hold.session_id))
-
-
-def _event(hold: HoldRow, index: int, usage: Usage) -> str:
-    """The usage event of a settle, in the product's own identity where it gave one."""
-    details = _DETAILS.decode(hold.details)
-    fields: dict[str, object] = {
-        "session_id": hold.session_id,
-        "user_id": details.user_id,
-        "step": details.step,
-        "dimensions": usage.dimensions or None,
-    }
-    own = usage.id is not None
-    event = UsageEvent(
-        source=usage.source if own and usage.source is not None else GUARD_SOURCE,
-        id=usage.id if usage.id is not None else f"{hold.hold_id}:{index}",
-        customer_id=hold.customer_id,
-        project_id=hold.project_id,
-        occurred_at=instant_text(hold.granted_at),
-        unit=usage.unit,
-        quantity=usage.quantity,
-        correlation_id=details.correlation_id or hold.hold_id,
-        **{name: value for name, value in fields.items() if value is not None},  # type: ignore[arg-type]  # each is of its field's type
-    )
-    return _ENCODER.encode(event).decode()
-
-
-def _found(book: Book, hold_id: str) -> HoldRow:
-    hold = book.hold(hold_id)
-    if hold is None:
-        raise HoldNotFoundError(hold_id)
-    return hold
-
-
-def _check_same(hold: HoldRow, key: str | None, digest: str | None, wanted_key: str, wanted: str) -> None:
-    if key == wanted_key and digest == wanted:
-        return
-    if key == wanted_key and hold.state != "released":
-        raise GuardConflictError(
-            "idempotency_conflict",
-            f"idempotency_key {wanted_key!r} of hold {hold.hold_id} was used with other content; "
-            "send what was sent first, or nothing",
-        )
-    raise _has_ended(hold)
-
-
-def _has_ended(hold: HoldRow) -> GuardConflictError:
-    return GuardConflictError(
-        "hold_ended",
-        f"hold {hold.hold_id} is {hold.state} already; it ends once. Reserve anew for another action",
-    )
-
-
-def _ended(hold: HoldRow) -> Ended:
-    booked = hold.booked or 0
-    assert hold.ended_at is not None, "it has ended"  # noqa: S101 - only ended holds come here
-    return Ended(
-        hold_id=hold.hold_id,
-        state=hold.state,  # type: ignore[arg-type]  # the store holds no other
-        currency=hold.currency,
-        booked=booked,
-        freed=max(hold.amount - booked, 0),
-        overrun=max(booked - hold.amount, 0) if hold.state == "settled" else 0,
-        overdraft=hold.overdraft or 0,
-        ended_at=hold.ended_at,
-    )
-
-
-def _late(hold: HoldRow, late: LateSettlement) -> Ended:
-    return Ended(
-        hold_id=hold.hold_id,
-        state="expired",
-        currency=hold.currency,
-        booked=late.booked,
-        freed=0,
-        overrun=max(late.booked - hold.amount, 0),
-        overdraft=late.overdraft,
-        late=True,
-        ended_at=late.recorded_at,
-    )

@@ -1,9 +1,8 @@
 """Reserve: all scopes are checked, then all are moved, or nothing is held and the denial says why."""
 
-import msgspec
-
-from billing_pipeline.errors import GuardConflictError, GuardRequestError
+from billing_pipeline.errors import GuardRequestError
 from billing_pipeline.guardrails.answers import DenialRule, Denied, Granted
+from billing_pipeline.guardrails.ledger.answering import answered_before, denied, granted, record_denial
 from billing_pipeline.guardrails.ledger.book import Book, new_id
 from billing_pipeline.guardrails.ledger.counters import (
     Limits,
@@ -13,32 +12,19 @@ from billing_pipeline.guardrails.ledger.counters import (
 )
 from billing_pipeline.guardrails.ledger.credit import check_room, move, sweep_grants
 from billing_pipeline.guardrails.ledger.hashing import request_hash
-from billing_pipeline.guardrails.ledger.rows import Account, DenialRow, HoldRow, SessionRow, WindowRow
+from billing_pipeline.guardrails.ledger.hold_usage import details_text, usage_text
+from billing_pipeline.guardrails.ledger.rows import Account, HoldRow, SessionRow, WindowRow
 from billing_pipeline.guardrails.ledger.sessions import PASSING, broken_rule, count_step, trip
 from billing_pipeline.guardrails.nano import LARGEST_AMOUNT
 from billing_pipeline.guardrails.ports import Pricer, TermsBook
 from billing_pipeline.guardrails.requests import Reserve
 from billing_pipeline.guardrails.scope import customer_scope, project_scope, session_scope
 from billing_pipeline.guardrails.terms import NoTerms, Terms
-from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline.guardrails.window import window_end
 
-_USAGE = msgspec.json.Encoder()
 _SECOND_US = 1_000_000
 NO_CURRENCY = ""
 """Of a denial for want of terms."""
-
-
-class HoldDetails(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a hold keeps for the usage events of its settle."""
-
-    user_id: str | None = None
-    correlation_id: str | None = None
-    step: str | None = None
-    call: str | None = None
-
-
-NO_DETAILS = HoldDetails()
 
 
 def reserve(
@@ -54,7 +40,7 @@ def reserve(
     digest = request_hash(request)
     before = book.answered(request.customer_id, request.idempotency_key)
     if before is not None:
-        return _again(before, request, digest)
+        return answered_before(before, request, digest)
     terms = terms_book.terms(request.customer_id, request.project_id, at_us)
     if isinstance(terms, NoTerms):
         scope = (
@@ -62,10 +48,10 @@ def reserve(
             if terms.rule == "unknown_customer"
             else project_scope(request.customer_id, request.project_id)
         )
-        denied = _denied(
+        denial = denied(
             request, DenialRule(terms.rule), scope, NO_CURRENCY, request.amount or 0, reason=terms.reason
         )
-        return _record(book, denied, request, digest, at_us)
+        return record_denial(book, denial, request, digest, at_us)
     amount = _estimate(request, pricer, at_us)
     return _Reserving(book, request, terms, amount, digest=digest, at_us=at_us).decide()
 
@@ -112,10 +98,10 @@ class _Reserving:
         check_room(account, self._amount)
         sweep_grants(book, account, self._at_us)
         session = self._session()
-        denied = self._stopped() or self._broken(session) or self._limited(limits, windows)
-        denied = denied or self._uncovered(account)
-        if denied is not None:
-            return _record(book, denied, request, self._digest, self._at_us)
+        denial = self._stopped() or self._broken(session) or self._limited(limits, windows)
+        denial = denial or self._uncovered(account)
+        if denial is not None:
+            return record_denial(book, denial, request, self._digest, self._at_us)
         return self._grant(account, limits, windows, session)
 
     def _session(self) -> SessionRow | None:
@@ -207,7 +193,7 @@ class _Reserving:
         resets_at: int | None = None,
         reason: str = "",
     ) -> Denied:
-        return _denied(
+        return denied(
             self._request,
             rule,
             scope,
@@ -241,8 +227,8 @@ class _Reserving:
             amount=amount,
             steps=request.steps,
             needs_credit=terms.needs_credit,
-            usage=_usage_text(request.usage),
-            details=_details_text(request),
+            usage=usage_text(request.usage),
+            details=details_text(request),
             period_starts_at=terms.period_starts_at,
             granted_at=at_us,
             expires_at=self._expires_at,
@@ -262,103 +248,4 @@ class _Reserving:
             book.touch_session(session)
         if limits.soft:
             tell_crossings(book, limits, windows, hold.customer_id, at_us)
-        return _granted(hold)
-
-
-def _granted(hold: HoldRow) -> Granted:
-    return Granted(
-        hold_id=hold.hold_id,
-        customer_id=hold.customer_id,
-        project_id=hold.project_id,
-        session_id=hold.session_id,
-        currency=hold.currency,
-        amount=hold.amount,
-        granted_at=hold.granted_at,
-        expires_at=hold.granted_until,
-    )
-
-
-def _again(before: HoldRow | DenialRow, request: Reserve, digest: str) -> Granted | Denied:
-    if before.request_hash != digest:
-        raise GuardConflictError(
-            "idempotency_conflict",
-            f"idempotency_key {request.idempotency_key!r} was used for another reserve of {request.customer_id}; "
-            "use a new key for another action",
-        )
-    if isinstance(before, HoldRow):
-        return _granted(before)
-    return _denied(
-        request,
-        DenialRule(before.rule),
-        before.scope,
-        before.currency,
-        before.asked,
-        window=before.time_window,
-        limit=before.allowed,
-        left=before.remaining,
-        resets_at=before.resets_at,
-        reason=before.reason,
-    )
-
-
-def _denied(
-    request: Reserve,
-    rule: DenialRule,
-    scope: str,
-    currency: str,
-    asked: int,
-    *,
-    window: str | None = None,
-    limit: int | None = None,
-    left: int | None = None,
-    resets_at: int | None = None,
-    reason: str = "",
-) -> Denied:
-    return Denied(
-        rule=rule,
-        scope=scope,
-        customer_id=request.customer_id,
-        project_id=request.project_id,
-        session_id=request.session_id,
-        currency=currency,
-        asked=asked,
-        window=window,
-        limit=limit,
-        left=left,
-        resets_at=resets_at,
-        reason=reason,
-    )
-
-
-def _record(book: Book, denied: Denied, request: Reserve, digest: str, at_us: int) -> Denied:
-    row = DenialRow(
-        customer_id=denied.customer_id,
-        project_id=denied.project_id,
-        session_id=denied.session_id,
-        currency=denied.currency,
-        idempotency_key=request.idempotency_key,
-        request_hash=digest,
-        rule=str(denied.rule),
-        scope=denied.scope,
-        time_window=denied.window,
-        asked=denied.asked,
-        allowed=denied.limit,
-        remaining=denied.left,
-        resets_at=denied.resets_at,
-        reason=denied.reason,
-        recorded_at=at_us,
-    )
-    book.answers[row.customer_id, row.idempotency_key] = row
-    book.changes.denials.append(row)
-    return denied
-
-
-def _usage_text(usage: tuple[Usage, ...]) -> str:
-    return _USAGE.encode(usage).decode() if usage else "[]"
-
-
-def _details_text(request: Reserve) -> str:
-    details = HoldDetails(request.user_id, request.correlation_id, request.step, request.call)
-    if details == NO_DETAILS:
-        return "{}"
-    return _USAGE.encode(details).decode()
+        return granted(hold)

@@ -5,7 +5,7 @@ then leaves the notice to be tried again, so a receiver may get it twice, under 
 """
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, RowMapping, and_, or_, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, and_, func, or_, select, update
 
 from billing_pipeline.control.database import writing
 from billing_pipeline.control.guard_tables import GUARD_NOTICES
@@ -61,6 +61,15 @@ def notices(
     with control.connect() as connection:
         found = [_notice(row) for row in connection.execute(query).mappings()]
     return Page(tuple(found[:rows]), str(found[rows - 1].id) if len(found) > rows else None)
+
+
+def waiting_count(control: Engine) -> int:
+    """How many are neither delivered nor given up."""
+    table = GUARD_NOTICES.c
+    is_waiting = or_(table.next_attempt_at.is_not(None), table.attempts == 0)
+    query = select(func.count()).select_from(GUARD_NOTICES).where(table.delivered_at.is_(None), is_waiting)
+    with control.connect() as connection:
+        return connection.execute(query).scalar_one()
 
 
 def due(control: Engine, now_us: int, at_most: int) -> list[Notice]:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from billing_pipeline.guardrails.commands import Command
-from billing_pipeline.guardrails.ledger.book import Book, Changes, Rows
+from billing_pipeline.guardrails.ledger.book import Book, Changes
 from billing_pipeline.guardrails.ledger.rows import WindowKey
+from billing_pipeline.guardrails.ledger.rows_port import Rows
 from billing_pipeline.guardrails.requests import Request
 
 

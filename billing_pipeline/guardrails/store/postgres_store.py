@@ -15,15 +15,6 @@ from billing_pipeline.errors import GuardUnavailableError
 from billing_pipeline.guardrails.commands import Command, CountUnguarded, DecideReview, ExpireDue, StopKind
 from billing_pipeline.guardrails.ledger.book import Book, Changes
 from billing_pipeline.guardrails.ledger.rows import (
-    Account,
-    DenialRow,
-    Grant,
-    HoldRow,
-    LateSettlement,
-    LimitRow,
-    ReviewRow,
-    SessionRow,
-    StopRow,
     WindowKey,
     WindowRow,
 )
@@ -31,7 +22,8 @@ from billing_pipeline.guardrails.requests import Extend, Release, Request, Reser
 from billing_pipeline.guardrails.scope import customer_of
 from billing_pipeline.guardrails.store import columns
 from billing_pipeline.guardrails.store import postgres_statements as statements
-from billing_pipeline.guardrails.store.columns import Kept, Values
+from billing_pipeline.guardrails.store.columns import Values
+from billing_pipeline.guardrails.store.look_ups import LookUps
 from billing_pipeline.guardrails.store.postgres_connection import connect, location_of
 from billing_pipeline.ingest.postgres_server import first_line
 
@@ -41,13 +33,15 @@ FOLLOWER = ""
 """Locked in place of a customer by who counts the log; no customer is named so."""
 
 
-class PostgresStore:
+class PostgresStore(LookUps):
     """Connected with the first group, by the writer's thread.
 
     Args:
         control_url: SQLAlchemy URL.
         clock_us: in place of the server's clock, UTC µs.
     """
+
+    place = "%s"
 
     def __init__(self, control_url: str, clock_us: Callable[[], int] | None = None) -> None:
         self._url = control_url
@@ -240,66 +234,6 @@ class PostgresStore:
             with suppress(psycopg.Error):
                 connection.close()
 
-    def account(self, customer_id: str, currency: str) -> Account | None:
-        """See `Rows`."""
-        where = "customer_id = %s AND currency = %s"
-        return self._one(columns.ACCOUNTS, where, (customer_id, currency), columns.account_of)
-
-    def grants(self, customer_id: str, currency: str) -> list[Grant]:
-        """See `Rows`."""
-        where = "customer_id = %s AND currency = %s"
-        return self._all(columns.GRANTS, where, (customer_id, currency), columns.grant_of)
-
-    def window(self, key: WindowKey) -> WindowRow | None:
-        """See `Rows`."""
-        where = "scope = %s AND currency = %s AND time_window = %s AND starts_at = %s"
-        return self._one(columns.WINDOWS, where, key, columns.window_of)
-
-    def session(self, scope: str) -> SessionRow | None:
-        """See `Rows`."""
-        return self._one(columns.SESSIONS, "scope = %s", (scope,), columns.session_of)
-
-    def limits(self, customer_id: str) -> list[LimitRow]:
-        """See `Rows`."""
-        return self._all(columns.LIMITS, "customer_id = %s", (customer_id,), columns.limit_of)
-
-    def stops(self, customer_id: str) -> list[StopRow]:
-        """See `Rows`."""
-        return self._all(columns.STOPS, "customer_id = %s AND active", (customer_id,), columns.stop_of)
-
-    def hold(self, hold_id: str) -> HoldRow | None:
-        """See `Rows`."""
-        return self._one(columns.HOLDS, "hold_id = %s", (hold_id,), columns.hold_of)
-
-    def answered(self, customer_id: str, idempotency_key: str) -> HoldRow | DenialRow | None:
-        """See `Rows`."""
-        where, values = "customer_id = %s AND idempotency_key = %s", (customer_id, idempotency_key)
-        hold = self._one(columns.HOLDS, where, values, columns.hold_of)
-        return hold or self._one(columns.DENIALS, where, values, columns.denial_of)
-
-    def late_settlement(self, hold_id: str) -> LateSettlement | None:
-        """See `Rows`."""
-        where = "hold_id = %s"
-        return self._one(columns.LATE_SETTLEMENTS, where, (hold_id,), columns.late_settlement_of)
-
-    def review(self, review_id: str) -> ReviewRow | None:
-        """See `Rows`."""
-        return self._one(columns.REVIEWS, "review_id = %s", (review_id,), columns.review_of)
-
-    def has_alert(self, key: WindowKey, amount: int) -> bool:
-        """See `Rows`."""
-        where = "scope = %s AND currency = %s AND time_window = %s AND starts_at = %s AND amount = %s"
-        return self._one(columns.ALERTS, where, (*key, amount), bool) is not None
-
-    def has_true_up(self, customer_id: str, currency: str, reference: str) -> bool:
-        """See `Rows`."""
-        where = "customer_id = %s AND currency = %s AND reference = %s"
-        return self._one(columns.TRUE_UPS, where, (customer_id, currency, reference), bool) is not None
-
-    def position(self, name: str) -> int | None:
-        """See `Rows`."""
-        return self._one(columns.POSITIONS, "name = %s", (name,), lambda row: int(row[1]))
-
     def due_holds(self, at_us: int, at_most: int) -> list[str]:  # noqa: ARG002 - read when the group began
         """See `Rows`."""
         return [row[0] for row in self._due.get("holds", ())]
@@ -316,16 +250,9 @@ class PostgresStore:
         """See `Rows`."""
         return [(row[0], row[1]) for row in self._due.get("grants", ())]
 
-    def _one(self, kept: Kept, where: str, values: Values, make: Callable[[Values], T]) -> T | None:
-        found = self._execute(statements.SELECTS[kept.table] + where, values).fetchone()
-        return None if found is None else make(found)
-
-    def _all(self, kept: Kept, where: str, values: Values, make: Callable[[Values], T]) -> list[T]:
-        return [make(row) for row in self._execute(statements.SELECTS[kept.table] + where, values)]
-
-    def _execute(self, statement: str, values: Values) -> psycopg.Cursor[Any]:
+    def _rows(self, statement: str, values: Values) -> list[Values]:
         try:
-            return self._open.execute(statement, values)
+            return self._open.execute(statement, values).fetchall()
         except psycopg.Error as error:
             raise self._unavailable(error) from error
 

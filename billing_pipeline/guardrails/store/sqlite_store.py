@@ -7,7 +7,6 @@ a hot account is not read again for every group.
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,21 +15,12 @@ from billing_pipeline.errors import GuardUnavailableError
 from billing_pipeline.guardrails.commands import Command, StopKind
 from billing_pipeline.guardrails.ledger.book import Book, Changes
 from billing_pipeline.guardrails.ledger.rows import (
-    Account,
-    DenialRow,
-    Grant,
-    HoldRow,
-    LateSettlement,
-    LimitRow,
-    ReviewRow,
-    SessionRow,
-    StopRow,
     WindowKey,
-    WindowRow,
 )
 from billing_pipeline.guardrails.requests import Request
 from billing_pipeline.guardrails.store import columns
 from billing_pipeline.guardrails.store.columns import HOLD_ENDS, Kept, Values
+from billing_pipeline.guardrails.store.look_ups import LookUps
 from billing_pipeline.guardrails.store.sqlite_journal import void_journal
 from billing_pipeline.guardrails.store.sqlite_turn import SqliteTurn
 
@@ -41,7 +31,7 @@ BUSY_SECONDS = 20.0
 STATEMENTS_KEPT = 256
 
 
-class SqliteStore:
+class SqliteStore(LookUps):
     """Opened with the first group, by the writer's thread.
 
     Args:
@@ -49,6 +39,8 @@ class SqliteStore:
         clock_us: in place of the wall clock, UTC µs.
         connect: opens it as `sqlite3.connect` does; a test of power loss puts a file system of its own beneath.
     """
+
+    place = "?"
 
     def __init__(
         self,
@@ -132,70 +124,6 @@ class SqliteStore:
                 connection.close()
         self._turn.close()
 
-    def account(self, customer_id: str, currency: str) -> Account | None:
-        """See `Rows`."""
-        return self._one(
-            columns.ACCOUNTS, "customer_id = ? AND currency = ?", (customer_id, currency), columns.account_of
-        )
-
-    def grants(self, customer_id: str, currency: str) -> list[Grant]:
-        """See `Rows`."""
-        rows = self._all(columns.GRANTS, "customer_id = ? AND currency = ?", (customer_id, currency))
-        return [columns.grant_of(row) for row in rows]
-
-    def window(self, key: WindowKey) -> WindowRow | None:
-        """See `Rows`."""
-        where = "scope = ? AND currency = ? AND time_window = ? AND starts_at = ?"
-        return self._one(columns.WINDOWS, where, key, columns.window_of)
-
-    def session(self, scope: str) -> SessionRow | None:
-        """See `Rows`."""
-        return self._one(columns.SESSIONS, "scope = ?", (scope,), columns.session_of)
-
-    def limits(self, customer_id: str) -> list[LimitRow]:
-        """See `Rows`."""
-        rows = self._all(columns.LIMITS, "customer_id = ?", (customer_id,))
-        return [columns.limit_of(row) for row in rows]
-
-    def stops(self, customer_id: str) -> list[StopRow]:
-        """See `Rows`."""
-        rows = self._all(columns.STOPS, "customer_id = ? AND active", (customer_id,))
-        return [columns.stop_of(row) for row in rows]
-
-    def hold(self, hold_id: str) -> HoldRow | None:
-        """See `Rows`."""
-        return self._one(columns.HOLDS, "hold_id = ?", (hold_id,), columns.hold_of)
-
-    def answered(self, customer_id: str, idempotency_key: str) -> HoldRow | DenialRow | None:
-        """See `Rows`."""
-        where, values = "customer_id = ? AND idempotency_key = ?", (customer_id, idempotency_key)
-        if self._execute(_IS_ANSWERED, values + values).fetchone() is None:
-            return None
-        hold = self._one(columns.HOLDS, where, values, columns.hold_of)
-        return hold or self._one(columns.DENIALS, where, values, columns.denial_of)
-
-    def late_settlement(self, hold_id: str) -> LateSettlement | None:
-        """See `Rows`."""
-        return self._one(columns.LATE_SETTLEMENTS, "hold_id = ?", (hold_id,), columns.late_settlement_of)
-
-    def review(self, review_id: str) -> ReviewRow | None:
-        """See `Rows`."""
-        return self._one(columns.REVIEWS, "review_id = ?", (review_id,), columns.review_of)
-
-    def has_alert(self, key: WindowKey, amount: int) -> bool:
-        """See `Rows`."""
-        where = "scope = ? AND currency = ? AND time_window = ? AND starts_at = ? AND amount = ?"
-        return self._one(columns.ALERTS, where, (*key, amount), bool) is not None
-
-    def has_true_up(self, customer_id: str, currency: str, reference: str) -> bool:
-        """See `Rows`."""
-        where = "customer_id = ? AND currency = ? AND reference = ?"
-        return self._one(columns.TRUE_UPS, where, (customer_id, currency, reference), bool) is not None
-
-    def position(self, name: str) -> int | None:
-        """See `Rows`."""
-        return self._one(columns.POSITIONS, "name = ?", (name,), itemgetter(1))
-
     def due_holds(self, at_us: int, at_most: int) -> list[str]:
         """See `Rows`."""
         return [hold_id for (hold_id,) in self._rows(_DUE_HOLDS, (at_us, at_most))]
@@ -212,19 +140,9 @@ class SqliteStore:
         """See `Rows`."""
         return [(customer, currency) for customer, currency in self._rows(_DUE_GRANTS, (at_us, at_most))]
 
-    def _one(self, kept: Kept, where: str, values: Values, make: Callable[[Values], T]) -> T | None:
-        found = self._execute(_SELECTS[kept.table] + where, values).fetchone()
-        return None if found is None else make(found)
-
-    def _all(self, kept: Kept, where: str, values: Values) -> list[Values]:
-        return self._rows(_SELECTS[kept.table] + where, values)
-
     def _rows(self, statement: str, values: Values) -> list[Values]:
-        return self._execute(statement, values).fetchall()
-
-    def _execute(self, statement: str, values: Values) -> sqlite3.Cursor:
         try:
-            return self._open().execute(statement, values)
+            return self._open().execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._unavailable(error) from error
 
@@ -264,16 +182,10 @@ def _insert(kept: Kept) -> str:
 
 _TABLES = tuple(kept for kept, _ in columns.written(Changes()))
 _INSERTS = {kept.table: _insert(kept) for kept in _TABLES}
-_SELECTS = {kept.table: f"SELECT {', '.join(kept.columns)} FROM {kept.table} WHERE " for kept in _TABLES}
 _END_HOLD = (
     f"UPDATE guard_holds SET {', '.join(f'{name} = ?' for name in HOLD_ENDS[:-1])} "
     "WHERE hold_id = ? AND state = 'pending'"
 )
-_IS_ANSWERED = (
-    "SELECT 1 FROM guard_holds WHERE customer_id = ? AND idempotency_key = ? UNION ALL "
-    "SELECT 1 FROM guard_denials WHERE customer_id = ? AND idempotency_key = ?"
-)
-"""Nearly every reserve is new: one look finds that out."""
 _DUE_HOLDS = (
     "SELECT hold_id FROM guard_holds WHERE state = 'pending' AND expires_at <= ? "
     "ORDER BY expires_at, hold_id LIMIT ?"

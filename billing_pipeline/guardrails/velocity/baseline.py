@@ -28,7 +28,11 @@ SEASON_BUSIER_TIMES = 1.5
 """An hour of the week counts where it usually is so many times busier than the busy hours of the recent past."""
 SEASON_TIMES = 5
 """So many times what such an hour usually spends, minute by minute, is ordinary: jobs do not fill their hours."""
+BUSY_TIMES = 6
+"""So many times what the busiest hours of the past weeks spent, minute by minute, is ordinary at any hour: what comes
+now and then, and fills a quarter of an hour, may have been larger than any of the recent past."""
 _PERCENT_OF_BUSY_HOUR = 95
+_PERCENT_OF_BUSIEST_HOURS = 99
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +46,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         season: what is usually spent in this hour of the week, in nano-units, where that is more than the recent past
             knows; else 0. A usually quiet hour does not lower what is ordinary: who works at night for once, as by
             day, is no runaway.
+        busiest_hours: what was spent in the busiest hundredth of the active hours of the past weeks, in nano-units.
     """
 
     minute: Spread
@@ -49,6 +54,11 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     calls: Spread
     usual_cost: int
     season: int = 0
+    busiest_hours: int = 0
+
+    def floor(self, minutes: int) -> int:
+        """What is ordinary in one minute or in ten by what hours have spent, whatever the last minutes say."""
+        return max(SEASON_TIMES * self.season, BUSY_TIMES * self.busiest_hours) * minutes // 60
 
     def expected(self, minutes: int) -> int:
         """What is ordinary in one minute or in ten."""
@@ -81,6 +91,7 @@ def baseline_of(
         calls=spread_of([minute.calls for minute in active]),
         usual_cost=quantile(costs, 50),
         season=season_of(rolling(spend, 60), hours, now_us),
+        busiest_hours=_busiest(hours, now_us, left_out),
     )
 
 
@@ -96,6 +107,18 @@ def _recent(minutes: Sequence[Minute], now_us: int, left_out: Sequence[tuple[int
             found.append(minute)
     found.reverse()
     return found
+
+
+def _busiest(hours: Sequence[Hour], now_us: int, left_out: Sequence[tuple[int, int]]) -> int:
+    this_hour = now_us - now_us % HOUR_US
+    spent = sorted(
+        hour.spent
+        for hour in hours
+        if hour.spent > 0
+        and hour.starts_at < this_hour
+        and not any(first < hour.starts_at + HOUR_US and hour.starts_at < end for first, end in left_out)
+    )
+    return quantile(spent, _PERCENT_OF_BUSIEST_HOURS) if spent else 0
 
 
 def season_of(recent_hours: Sequence[int], hours: Sequence[Hour], now_us: int) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from billing_pipeline.guardrails.terms import VelocityTerms
-from billing_pipeline.guardrails.velocity.baseline import LONG_MINUTES, SEASON_TIMES, Baseline
+from billing_pipeline.guardrails.velocity.baseline import LONG_MINUTES, Baseline
 from billing_pipeline.guardrails.velocity.series import MINUTE_US, Minute
 from billing_pipeline.guardrails.velocity.spread import Spread
 from billing_pipeline.guardrails.velocity.verdict import Severity, VelocityRule, Verdict
@@ -90,7 +90,7 @@ def _by_baseline(
     least = terms.least_spend_per_minute
     spend = [(minute.likely(baseline.usual_cost), minute) for minute in recent]
     short = [each for each in spend if each[1].starts_at > this_minute - SHORT_MINUTES * MINUTE_US]
-    floor = max(least, SEASON_TIMES * baseline.season // 60)
+    floor = max(least, baseline.floor(1))
     most = max(floor, threshold_of(baseline.minute, terms.deviations, TIMES_HIGH))
     most_of_many = max(floor, threshold_of(baseline.minute, terms.deviations / 2, 1))
     many = max(CALLS_LEAST, threshold_of(baseline.calls, terms.deviations / 2, TIMES_HIGH))
@@ -108,7 +108,7 @@ def _by_baseline(
         sum(min(amount, most) for amount, _ in spend if amount >= least),
         max(
             least,
-            SEASON_TIMES * baseline.season * LONG_MINUTES // 60,
+            baseline.floor(LONG_MINUTES),
             threshold_of(baseline.ten_minutes, terms.deviations, TIMES_HIGH),
         ),
         since=recent[0].starts_at,

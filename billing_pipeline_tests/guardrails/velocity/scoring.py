@@ -103,7 +103,7 @@ class Scores:
         return found / (found + self.false_pauses) if found else 1.0
 
 
-def play_week(customer: Customer, seed: int) -> tuple[Played, list[Runaway]]:
+def play_week(customer: Customer, seed: int, terms: VelocityTerms = TERMS) -> tuple[Played, list[Runaway]]:
     """Four weeks of history, then a week with a runaway of each strength, each on a day of its own, at any hour."""
     random = Random(seed)
     week = range(HISTORY_MINUTES, HISTORY_MINUTES + WEEK_MINUTES)
@@ -114,10 +114,12 @@ def play_week(customer: Customer, seed: int) -> tuple[Played, list[Runaway]]:
         return calls_of_minute(customer, random, minute, strength * customer.busy)
 
     runaways, added = _runaways(random, seed, HISTORY_MINUTES, more)
-    return play(history, list(merge(usual, added)), runaways, TERMS), runaways
+    return play(history, list(merge(usual, added)), runaways, terms), runaways
 
 
-def play_agents(of_customer: list[Call], seed: int, *, runaways: bool = True) -> tuple[Played, list[Runaway]]:
+def play_agents(
+    of_customer: list[Call], seed: int, terms: VelocityTerms = TERMS, *, runaways: bool = True
+) -> tuple[Played, list[Runaway]]:
     """A customer of the agent trace from its first call on; the runaways come in the second week.
 
     A runaway makes so many times the calls of its mean active minute, each at the cost of one of its own calls.
@@ -135,7 +137,7 @@ def play_agents(of_customer: list[Call], seed: int, *, runaways: bool = True) ->
         )
 
     injected, added = _runaways(random, seed, first, more) if runaways else ([], [])
-    return play([], list(merge(of_customer, added)), injected, TERMS), injected
+    return play([], list(merge(of_customer, added)), injected, terms), injected
 
 
 def _runaways(

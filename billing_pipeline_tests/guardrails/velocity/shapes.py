@@ -105,7 +105,18 @@ def growing(random: Random) -> Customer:
     return _customer("growing", random, rate, first * math.exp(growth * 31))
 
 
-SHAPES = (steady, office_hours, batch, weekly, quiet, growing)
+def bursts(random: Random) -> Customer:
+    """Campaigns at any time, four a day, each of another size; some are five times the usual one."""
+    base = random.uniform(1, 8)
+    times = [1.0] * (8 * WEEK_MINUTES)
+    for _ in range(4 * 8 * 7):
+        start, size = random.randrange(len(times)), math.exp(random.gauss(math.log(4), 0.8))
+        for minute in range(start, min(len(times), start + random.randint(5, 40))):
+            times[minute] = max(times[minute], size)
+    return _customer("bursts", random, lambda minute: base * times[minute], 4 * base)
+
+
+SHAPES = (steady, office_hours, batch, weekly, quiet, growing, bursts)
 
 
 def calls(customer: Customer, random: Random, minutes: range) -> Iterator[Call]:

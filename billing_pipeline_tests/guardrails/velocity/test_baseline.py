@@ -80,3 +80,16 @@ def test_a_usually_quiet_hour_lowers_nothing() -> None:
     found = baseline_of(minutes(600), weekly(1, 6), NOW)
     assert found is not None
     assert (found.season, found.expected(1)) == (0, 100)
+
+
+def test_the_busiest_hours_of_the_past_weeks_are_known() -> None:
+    """Not this one, and none with a runaway in it; six times as much as they, minute by minute, is ordinary."""
+    this_hour = NOW - NOW % HOUR_US
+    hours = [Hour(this_hour - each * HOUR_US, 600) for each in range(40, 0, -1)]
+    hours[7] = Hour(hours[7].starts_at, 60_000)
+    hours[9] = Hour(hours[9].starts_at, 900_000)
+    runaway = (hours[9].starts_at + 50 * MINUTE_US, hours[9].starts_at + 70 * MINUTE_US)
+    found = baseline_of(minutes(100), [*hours, Hour(this_hour, 10**9)], NOW, [runaway])
+    assert found is not None
+    assert found.busiest_hours == 60_000
+    assert (found.floor(1), found.floor(10)) == (6_000, 60_000)

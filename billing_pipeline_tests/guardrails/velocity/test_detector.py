@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from billing_pipeline.guardrails.terms import VelocityTerms
 from billing_pipeline.guardrails.velocity.baseline import Baseline, baseline_of
 from billing_pipeline.guardrails.velocity.detector import judge, may_be_too_much
-from billing_pipeline.guardrails.velocity.series import HOUR_US, MINUTE_US, Minute
+from billing_pipeline.guardrails.velocity.series import HOUR_US, MINUTE_US, Hour, Minute
 from billing_pipeline.guardrails.velocity.verdict import VelocityRule, Verdict
 
 NOW = 5_000 * HOUR_US + 30_000_000
@@ -167,3 +167,16 @@ def test_the_same_minutes_give_the_same_verdict(later_us: int) -> None:
     assert judge(made(900, 900), history(), TERMS, NOW) == judge(
         made(900, 900), history(), TERMS, NOW + later_us
     )
+
+
+def test_what_busy_hours_of_the_past_weeks_spent_does_not_pause() -> None:
+    """A campaign now and then, that the last day knows nothing of; far beyond the largest of them it does."""
+    campaigns = [
+        Hour(THIS_MINUTE - each * HOUR_US, 60_000 if each % 40 == 0 else 6_000) for each in range(300, 1, -1)
+    ]
+    before = THIS_MINUTE - 20 * MINUTE_US
+    recent = [Minute(before - each * MINUTE_US, 100, 0, 2) for each in range(300, 0, -1)]
+    baseline = baseline_of(recent, campaigns, NOW)
+    assert verdict(*[3_000] * 10, calls=60, baseline=baseline).pauses is False
+    assert verdict(*[3_000] * 10, calls=60, baseline=history()).pauses is True
+    assert verdict(7_000, 7_000, calls=60, baseline=baseline).pauses is True
