@@ -38,7 +38,7 @@ LIMIT = 2_000_000
 PATIENCE_SECONDS = 60.0
 
 TERMS = TermsByCustomer(
-    lasting_terms(limits=(hard("customer", "period", LIMIT), hard("project", "minute", 4000)))
+    lasting_terms(limits=(hard("customer", "period", LIMIT), hard("project", "minute", LIMIT // 100)))
 )
 TERMS.own["acme"] = lasting_terms(
     needs_credit=True,
@@ -94,9 +94,13 @@ def read_notes(folder: Path) -> list[Note]:
     return [_DECODER.decode(line) for line in lines if line.endswith(b"\n")]
 
 
-def unanswered(path: Path) -> list[Reserve | Settle | Release]:
-    """What a process had asked when it was killed, and does not know the answer to."""
+def left_behind(path: Path) -> list[Reserve | Settle | Release]:
+    """What a killed process had asked and does not know the answer to, and settles for what it held.
+
+    The product knows what it had begun: it asks again, and settles what it did, though that may be late by now.
+    """
     open_acts: dict[tuple[str, str, str], Reserve | Settle | Release] = {}
+    held: dict[str, int] = {}
     for line in path.read_bytes().splitlines(keepends=True):
         if not line.endswith(b"\n"):
             continue
@@ -106,7 +110,12 @@ def unanswered(path: Path) -> list[Reserve | Settle | Release]:
             open_acts[act] = msgspec.json.decode(note.request, type=_REQUESTS[note.act])
         else:
             open_acts.pop(act, None)
-    return list(open_acts.values())
+        if note.answer == "granted":
+            held[note.hold_id] = note.amount
+        else:
+            held.pop(note.hold_id, None)
+    settles = [Settle(hold_id=hold_id, amount=amount // 2) for hold_id, amount in held.items()]
+    return [*open_acts.values(), *settles]
 
 
 class Fire:
@@ -174,7 +183,7 @@ def live(url: str, path: Path, before: Path | None, stopping: Any) -> None:
     Args:
         url: of the control database.
         path: where it notes what it does.
-        before: the notes of a process that was killed; what that one does not know the answer to is asked again.
+        before: the notes of a process that was killed; what it left behind is asked again, or settled.
         stopping: an event.
     """
     file = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -184,7 +193,7 @@ def live(url: str, path: Path, before: Path | None, stopping: Any) -> None:
 
     with open_writer(url, TERMS) as writer:
         if before is not None:
-            Client(writer, path.name, note).take_over(unanswered(before))
+            Client(writer, path.name, note).take_over(left_behind(before))
         threads = [
             threading.Thread(
                 target=Client(writer, f"{path.name}/{number}", note).work, args=(stopping.is_set,)
@@ -229,7 +238,9 @@ class Client:
             self._settle_late(hold)
 
     def take_over(self, requests: Sequence[Reserve | Settle | Release]) -> None:
-        """Ask again what a process had asked that was killed."""
+        """Ask again what a process had asked that was killed; half of the time when all its holds have expired."""
+        if self._random.random() < 0.5:
+            time.sleep(2 * TTL_SECONDS)
         self._since_us = now_us()
         for request in requests:
             if isinstance(request, Reserve):

@@ -28,7 +28,7 @@ from billing_pipeline_tests.scenarios.guard_under_fire import (
     terms_of,
 )
 
-KILLS, TORTURE_KILLS = 5, 150
+KILLS, TORTURE_KILLS = 5, 100
 STOPS, TORTURE_STOPS = 2, 30
 Shoot = Callable[[Fire], None]
 
@@ -39,7 +39,7 @@ def check(url: str, folder: Path, shoot: Shoot, what: str, fired_url: str | None
     notes.mkdir()
     engine = open_control(url)
     with open_writer(url, TERMS) as writer:
-        grant = AddGrant(customer_id="acme", currency="usd", grant_id="g", amount=LIMIT // 50)
+        grant = AddGrant(customer_id="acme", currency="usd", grant_id="g", amount=LIMIT // 10)
         writer.submit(grant).result(PATIENCE_SECONDS)
     with Fire(fired_url or url, notes) as fire:
         shoot(fire)
@@ -79,10 +79,10 @@ def wait_for_sweep(engine: Engine, url: str) -> None:
             time.sleep(0.05)
 
 
-def check_kills(url: str, folder: Path, kills: int) -> Evidence:
+def check_kills(url: str, folder: Path, kills: int, longest_seconds: float) -> Evidence:
     def shoot(fire: Fire) -> None:
         for _ in range(kills):
-            fire.kill_one(longest_seconds=0.3)
+            fire.kill_one(longest_seconds)
 
     return check(url, folder, shoot, f"{kills} kills")
 
@@ -91,7 +91,7 @@ def test_processes_killed_at_any_moment_leak_no_hold_and_settle_nothing_twice(
     migrated_url: str, tmp_path: Path
 ) -> None:
     """Others go on meanwhile; acts are sent twice, crossed, late and under other keys on purpose."""
-    found = check_kills(migrated_url, tmp_path, KILLS)
+    found = check_kills(migrated_url, tmp_path, KILLS, longest_seconds=0.3)
     for act in ("settle ended", "settle hold_ended", "release ended", "release hold_ended"):
         assert found.acts[tuple(act.split())] > 0, act  # type: ignore[index]  # of two words
     assert found.settled_late > 0
@@ -103,7 +103,7 @@ def test_processes_killed_for_long_leak_no_hold_and_settle_nothing_twice(
 ) -> None:
     """The same, so often that kills fall between grant and answer, and between the end of a hold and its answer."""
     with capsys.disabled():
-        found = check_kills(migrated_url, tmp_path, TORTURE_KILLS)
+        found = check_kills(migrated_url, tmp_path, TORTURE_KILLS, longest_seconds=1.5)
     assert found.reserved_unknown > 0
     assert found.ended_unknown > 0
 

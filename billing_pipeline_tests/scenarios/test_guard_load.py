@@ -111,11 +111,13 @@ def check(url: str, clients: int, accounts: str, reserves: int) -> str:
 
 
 def naive_control(url: str, clients: int, accounts: int) -> int:
-    """The most of a few races, each up to the limit; 0 where it never went above it."""
+    """The most of a few races, each up to the limit; 0 where it never went above it, as with one client it cannot."""
+    if clients == 1:
+        return 0
     with naive_table(url) as engine:
         races = [[f"{race}/{number}" for number in range(accounts)] for race in range(NAIVE_RACES)]
         if accounts > 1:
-            return max(0, naive_overshoot(engine, races[0], clients, limit=75, asked=75, reserves=300))
+            return max(0, naive_overshoot(engine, races[0], clients, limit=75, asked=75, reserves=200))
         return max(
             0,
             *(

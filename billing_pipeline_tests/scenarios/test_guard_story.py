@@ -177,6 +177,7 @@ def test_the_true_up_brings_spent_to_the_invoice(story: Company, guarded: Callab
     found = reconciled(story, "--book-true-up", "2025-02")
     (true_up,) = found["true_ups"]
     assert (true_up["period"], true_up["booked_now"]) == ("2025-02-01", False)
+    assert sum(int(day["difference"]) for day in found["days"]) == int(true_up["amount"])
     (credit,) = found["credit"]
     assert credit["difference"] == credit["not_invoiced"] == "0"
     assert int(credit["guard_left"]) == GRANTED - spent

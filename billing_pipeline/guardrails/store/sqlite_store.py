@@ -21,6 +21,8 @@ from billing_pipeline.guardrails.requests import Request
 from billing_pipeline.guardrails.store import columns
 from billing_pipeline.guardrails.store.columns import HOLD_ENDS, Kept, Values
 from billing_pipeline.guardrails.store.look_ups import LookUps
+from billing_pipeline.guardrails.store.sqlite_journal import void_journal
+from billing_pipeline.guardrails.store.sqlite_turn import SqliteTurn
 
 T = TypeVar("T")
 
@@ -49,6 +51,7 @@ class SqliteStore(LookUps):
         self._path = path
         self._clock_us = clock_us
         self._connect = connect
+        self._turn = SqliteTurn(path)
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None
 
@@ -59,11 +62,14 @@ class SqliteStore(LookUps):
 
     def begin(self, group: Sequence[Request | Command], book: Book) -> int:  # noqa: ARG002 - the whole file is locked
         """See `Store.begin`."""
+        self._turn.take(BUSY_SECONDS)
         try:
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
+            if self._version is None:
+                void_journal(self._path)
             (version,) = connection.execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
             raise self._unavailable(error) from error
         if version != self._version:
@@ -93,6 +99,7 @@ class SqliteStore(LookUps):
                 decided = [(at_us, review_id) for review_id, at_us in changes.decided_reviews]
                 connection.executemany("UPDATE guard_reviews SET decided_at = ? WHERE review_id = ?", decided)
             connection.execute("COMMIT")
+            self._turn.give_way()
         except BaseException as error:
             # What is not confirmed is gone: the journal of a commit that failed is rolled back with the connection.
             self.close()
@@ -107,6 +114,7 @@ class SqliteStore(LookUps):
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error:
                 self.close()
+        self._turn.give_way()
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -114,6 +122,7 @@ class SqliteStore(LookUps):
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+        self._turn.close()
 
     def due_holds(self, at_us: int, at_most: int) -> list[str]:
         """See `Rows`."""
@@ -153,7 +162,9 @@ class SqliteStore(LookUps):
             self._connection = connection
         return self._connection
 
-    def _unavailable(self, error: sqlite3.Error, outcome: str = "nothing was moved") -> GuardUnavailableError:
+    def _unavailable(
+        self, error: sqlite3.Error | OSError, outcome: str = "nothing was moved"
+    ) -> GuardUnavailableError:
         return GuardUnavailableError(
             f"the guard's ledger {self._path} cannot be read or written ({error}); {outcome}. "
             "See to the disk or to the process that locks the file, and ask again with the same key"
