@@ -21,6 +21,7 @@ from billing_pipeline.guardrails.requests import Request
 from billing_pipeline.guardrails.store import columns
 from billing_pipeline.guardrails.store.columns import HOLD_ENDS, Kept, Values
 from billing_pipeline.guardrails.store.look_ups import LookUps
+from billing_pipeline.guardrails.store.sqlite_journal import void_journal
 from billing_pipeline.guardrails.store.sqlite_turn import SqliteTurn
 
 T = TypeVar("T")
@@ -65,8 +66,10 @@ class SqliteStore(LookUps):
         try:
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
+            if self._version is None:
+                void_journal(self._path)
             (version,) = connection.execute("PRAGMA data_version").fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
             raise self._unavailable(error) from error
         if version != self._version:
@@ -159,7 +162,9 @@ class SqliteStore(LookUps):
             self._connection = connection
         return self._connection
 
-    def _unavailable(self, error: sqlite3.Error, outcome: str = "nothing was moved") -> GuardUnavailableError:
+    def _unavailable(
+        self, error: sqlite3.Error | OSError, outcome: str = "nothing was moved"
+    ) -> GuardUnavailableError:
         return GuardUnavailableError(
             f"the guard's ledger {self._path} cannot be read or written ({error}); {outcome}. "
             "See to the disk or to the process that locks the file, and ask again with the same key"
