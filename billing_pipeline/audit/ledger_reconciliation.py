@@ -114,15 +114,15 @@ class Reconciler:
         holds = priced.holds(guarded, counted)
         log = priced.log(session.rows((SQL / "day_events.sql").read_text("utf-8")))
         usage = _usage_of_periods(self._workshop, session, agreements, customers, day)
-        for customer_id in customers:
+        currencies = dict(accounts)
+        for customer_id in sorted({*holds, *log, *usage} & currencies.keys()):
             rated = rated_day(agreements.of(customer_id, day), day, usage.get(customer_id, ()), rules)
-            held = [currency for known, currency in holds if known == customer_id]
-            own = [currency for known, currency in accounts if known == customer_id]
+            held = holds.get(customer_id, {})
             # A day has one currency, that of the plan; where nothing was rated, that of its holds or of the account.
-            main = next(iter([*rated, *held, *own]))
+            main = next(iter([*rated, *held, currencies[customer_id]]))
             for currency in sorted({main, *rated, *held}):
                 figures = reconcile_day(
-                    holds.get((customer_id, currency), HoldFigures()),
+                    held.get(currency, HoldFigures()),
                     log.get(customer_id, LogFigures()) if currency == main else LogFigures(),
                     rated.get(currency, RatedFigures()),
                 )
@@ -158,9 +158,14 @@ def _scan_events(workshop: Workshop, session: Session, day: date, guarded: Guard
 def _usage_of_periods(
     workshop: Workshop, session: Session, agreements: KnownAgreements, customers: Sequence[str], day: date
 ) -> dict[str, list[MeteredQuantity]]:
-    """By customer the usage of the period that holds a day, up to the day, whenever it was posted."""
+    """By customer with usage on a day its period's usage up to the day, whenever it was posted."""
     starts = {customer_id: agreements.period_of(customer_id, day) for customer_id in customers}
     session.scan("rollups", USAGE_ROLLUPS, _paths_from(workshop, USAGE_ROLLUPS, min(starts.values())))
+    active = session.rows(
+        "SELECT DISTINCT r.customer_id FROM rollups AS r INNER JOIN invoiced AS i ON r.customer_id = i.customer_id "
+        f"WHERE r.usage_day = DATE '{day}'"
+    )
+    session.load("invoiced", INVOICED_COLUMNS, active)
     return {
         customer_id: [row for row in rows if starts[customer_id] <= row.usage_day <= day]
         for customer_id, rows in metered_usage(session).items()

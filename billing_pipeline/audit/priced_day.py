@@ -26,13 +26,14 @@ class PricedDay:
         self._books = books
         self._prices = prices
 
-    def holds(self, guarded: GuardDay, counted: set[tuple[str, str]]) -> dict[tuple[str, str], HoldFigures]:
+    def holds(self, guarded: GuardDay, counted: set[tuple[str, str]]) -> dict[str, dict[str, HoldFigures]]:
         """By customer and currency."""
-        found: dict[tuple[str, str], HoldFigures] = {}
+        found: dict[str, dict[str, HoldFigures]] = {}
         for hold in guarded.holds:
-            key = (hold.customer_id, hold.currency)
             figures = self._hold(hold, guarded.sent.get(hold.hold_id, []), counted)
-            found[key] = HoldFigures(*map(sum, zip(found.get(key, HoldFigures()), figures, strict=True)))
+            of_customer = found.setdefault(hold.customer_id, {})
+            known = of_customer.get(hold.currency, HoldFigures())
+            of_customer[hold.currency] = HoldFigures(*map(sum, zip(known, figures, strict=True)))
         return found
 
     def _hold(

@@ -4,8 +4,9 @@ import click
 
 from billing_pipeline.commands.guard_check import check
 from billing_pipeline.commands.guard_limits import limit
+from billing_pipeline.commands.guard_status import status
 from billing_pipeline.commands.guard_stops import kill, pause, stops, unkill, unpause
-from billing_pipeline.commands.guard_views import alerts, denials, holds, notices, status
+from billing_pipeline.commands.guard_views import alerts, denials, holds, notices
 
 
 @click.group()

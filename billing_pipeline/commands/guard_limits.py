@@ -76,7 +76,7 @@ def unset_one(
 @shown.as_json
 def list_limits(history: bool, customers: tuple[str, ...], rows: int, as_json: bool) -> None:
     """Show what was set; `billing guard status CUSTOMER` shows the plan's limits too."""
-    from billing_pipeline.guardrails.review.limits import limit_changes, set_limits
+    from billing_pipeline.guardrails.review.limits_set import limit_changes, set_limits
 
     control = shown.pipeline().control
     if history:

@@ -8,7 +8,7 @@ from billing_pipeline.commands import guard_shown as shown
 
 if TYPE_CHECKING:
     from billing_pipeline.guardrails.review.queue import Review
-    from billing_pipeline.guardrails.review.spend import Surroundings
+    from billing_pipeline.guardrails.review.surroundings import Surroundings
 
 
 @click.group()
@@ -54,7 +54,7 @@ def show_review(review_id: str, as_json: bool) -> None:
     """Show the item ID with what was going on around it."""
     from billing_pipeline.control.clock import now_us
     from billing_pipeline.guardrails.review.queue import review as find
-    from billing_pipeline.guardrails.review.spend import surroundings
+    from billing_pipeline.guardrails.review.surroundings import surroundings
 
     control = shown.pipeline().control
     item = find(control, review_id)

@@ -17,6 +17,7 @@ from billing_pipeline.guardrails.review.limits import (
     limits_in_force,
     projects_of,
 )
+from billing_pipeline.guardrails.terms import Terms
 
 _WHO_CHARACTERS = 120
 _LEDGER_SECONDS = 30.0
@@ -40,6 +41,14 @@ class Desk:
         """All limits of a customer and its projects that are in force."""
         known = dict.fromkeys((*self.registered(customer_id), *projects_of(self.control, customer_id)))
         return limits_in_force(self.control, customer_id, islice(known, PROJECTS_MOST), self.terms, now_us())
+
+    def terms_of(self, customer_id: str) -> Terms | None:
+        """What the customer's plan says now; None where it is not known, or nothing may be held."""
+        project = next(iter(self.registered(customer_id)), None)
+        if self.terms is None or project is None:
+            return None
+        found = self.terms.terms(customer_id, project, now_us())
+        return found if isinstance(found, Terms) else None
 
     async def submit(self, command: Command) -> Done:
         """Have the ledger carry out a command; it is durable once this returns.

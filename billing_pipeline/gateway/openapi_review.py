@@ -5,13 +5,14 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from billing_pipeline.gateway import review_routes as routes
+from billing_pipeline.gateway import review_bodies as bodies
 from billing_pipeline.guardrails.commands import Done
-from billing_pipeline.guardrails.review.limits import LimitInForce, SetLimitShown
+from billing_pipeline.guardrails.review.limits import LimitInForce
+from billing_pipeline.guardrails.review.limits_set import SetLimitShown
 from billing_pipeline.guardrails.review.queue import Review
 from billing_pipeline.guardrails.review.shown import Instant, Nano
-from billing_pipeline.guardrails.review.spend import Surroundings
 from billing_pipeline.guardrails.review.stops import StopInForce
+from billing_pipeline.guardrails.review.surroundings import Surroundings
 
 Json = dict[str, Any]
 
@@ -43,7 +44,7 @@ def review_paths() -> Json:
     return {
         "/v1/reviews": {
             "get": _operation(
-                "list_reviews", "Review items, the newest first.", _page(Review), routes.ReviewsAsked
+                "list_reviews", "Review items, the newest first.", _page(Review), bodies.ReviewsAsked
             ),
         },
         "/v1/reviews/{review_id}": {
@@ -54,20 +55,20 @@ def review_paths() -> Json:
                 "decide_review",
                 "Decide an item.",
                 decided,
-                body=routes.DecisionAsked,
+                body=bodies.DecisionAsked,
                 path=one,
                 conflict=True,
             )
         },
         "/v1/limits": {
-            "get": _operation("list_limits", "Limits set, and those in force.", limits, routes.LimitsAsked),
-            "put": _operation("set_limit", "Set a limit for one scope.", done, body=routes.LimitAsked),
-            "delete": _operation("unset_limit", "Let the plan's limit hold again.", done, routes.LimitUnset),
+            "get": _operation("list_limits", "Limits set, and those in force.", limits, bodies.LimitsAsked),
+            "put": _operation("set_limit", "Set a limit for one scope.", done, body=bodies.LimitAsked),
+            "delete": _operation("unset_limit", "Let the plan's limit hold again.", done, bodies.LimitUnset),
         },
         "/v1/stops": {
-            "get": _operation("list_stops", "Stops in force.", _page(StopInForce), routes.StopsAsked),
-            "post": _operation("set_stop", "Deny everything in a scope.", done, body=routes.StopAsked),
-            "delete": _operation("lift_stop", "Take a stop back.", done, routes.StopLifted),
+            "get": _operation("list_stops", "Stops in force.", _page(StopInForce), bodies.StopsAsked),
+            "post": _operation("set_stop", "Deny everything in a scope.", done, body=bodies.StopAsked),
+            "delete": _operation("lift_stop", "Take a stop back.", done, bodies.StopLifted),
         },
     }
 

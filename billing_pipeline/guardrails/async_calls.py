@@ -14,7 +14,7 @@ from billing_pipeline.guardrails.asking import (
     settle_request,
 )
 from billing_pipeline.guardrails.asks import AsyncAsk
-from billing_pipeline.guardrails.guarding import Guarding, check_coroutine
+from billing_pipeline.guardrails.guarding import Guarding, check_coroutine, check_fields
 from billing_pipeline.guardrails.held import AsyncHold, OnError, WhenUnreachable
 
 P = ParamSpec("P")
@@ -66,7 +66,14 @@ class AsyncCalls:
     ) -> AsyncHold:
         """As `Calls.hold`, for an `async with` block."""
         request = reserve_request(customer_id, project_id, session_id, estimate, **fields)
-        return AsyncHold(self._ask, request, estimate, on_error, self._when_unreachable)
+        return AsyncHold(
+            self._ask,
+            request,
+            estimate,
+            on_error,
+            self._when_unreachable,
+            is_repeatable="idempotency_key" in fields,
+        )
 
     def guarded(
         self,
@@ -81,6 +88,7 @@ class AsyncCalls:
         **fields: Unpack[ReserveFields],
     ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
         """As `Calls.guarded`, for coroutine functions."""
+        check_fields(fields)
         guarding = Guarding(
             customer_id=customer_id,
             project_id=project_id,
@@ -96,7 +104,13 @@ class AsyncCalls:
             @functools.wraps(function)
             async def call(*args: P.args, **named: P.kwargs) -> R:
                 request, most = guarding.asked(function, fields, args, named)
-                async with AsyncHold(self._ask, request, most, on_error, self._when_unreachable) as hold:
+                async with AsyncHold(
+                    self._ask,
+                    request,
+                    most,
+                    on_error,
+                    self._when_unreachable,
+                ) as hold:
                     result = await function(*args, **named)
                     await hold.settle(most if actual is None else actual(result))
                 return result

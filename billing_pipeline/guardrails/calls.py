@@ -14,7 +14,7 @@ from billing_pipeline.guardrails.asking import (
     settle_request,
 )
 from billing_pipeline.guardrails.asks import Ask
-from billing_pipeline.guardrails.guarding import Guarding, check_plain
+from billing_pipeline.guardrails.guarding import Guarding, check_fields, check_plain
 from billing_pipeline.guardrails.held import Hold, OnError, WhenUnreachable
 
 P = ParamSpec("P")
@@ -82,7 +82,14 @@ class Calls:
     ) -> Hold:
         """A hold for a `with` block; see `held` for how it ends. Errors, on entering, as `reserve`."""
         request = reserve_request(customer_id, project_id, session_id, estimate, **fields)
-        return Hold(self._ask, request, estimate, on_error, self._when_unreachable)
+        return Hold(
+            self._ask,
+            request,
+            estimate,
+            on_error,
+            self._when_unreachable,
+            is_repeatable="idempotency_key" in fields,
+        )
 
     def guarded(
         self,
@@ -99,8 +106,9 @@ class Calls:
         """A decorator that holds around each call of a function; see `guarding.Guarding` for the arguments.
 
         Raises:
-            TypeError: on decorating, where the function is a coroutine function or a generator.
+            TypeError: on decorating, where the function is a coroutine function or a generator, or a key is given.
         """
+        check_fields(fields)
         guarding = Guarding(
             customer_id=customer_id,
             project_id=project_id,
@@ -116,7 +124,13 @@ class Calls:
             @functools.wraps(function)
             def call(*args: P.args, **named: P.kwargs) -> R:
                 request, most = guarding.asked(function, fields, args, named)
-                with Hold(self._ask, request, most, on_error, self._when_unreachable) as hold:
+                with Hold(
+                    self._ask,
+                    request,
+                    most,
+                    on_error,
+                    self._when_unreachable,
+                ) as hold:
                     result = function(*args, **named)
                     hold.settle(most if actual is None else actual(result))
                 return result

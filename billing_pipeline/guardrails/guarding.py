@@ -49,6 +49,18 @@ class Guarding:
         return request, estimate
 
 
+def check_fields(fields: ReserveFields) -> None:
+    """Check what is said of all calls of a function.
+
+    Raises:
+        TypeError: there is a key, though each call is an action of its own.
+    """
+    if "idempotency_key" in fields:
+        raise TypeError(
+            "a guarded function has no idempotency_key for all its calls: hold a block under a key of its own"
+        )
+
+
 def check_plain(function: Callable[..., object]) -> None:
     """Check that a function ends when it returns.
 

@@ -33,7 +33,12 @@ class HoldState:
     """What a hold knows of itself, however its requests are carried."""
 
     def __init__(
-        self, request: Reserve, estimate: Cost, on_error: OnError, when_unreachable: WhenUnreachable
+        self,
+        request: Reserve,
+        estimate: Cost,
+        on_error: OnError,
+        when_unreachable: WhenUnreachable,
+        is_repeatable: bool,
     ) -> None:
         self.granted: Granted | None = None
         """What reserve answered; None before the block, and where the guard could not be reached."""
@@ -45,6 +50,7 @@ class HoldState:
         self._estimate = estimate
         self._on_error = on_error
         self._when_unreachable = when_unreachable
+        self._is_repeatable = is_repeatable
         self._settling = False
 
     @property
@@ -126,14 +132,19 @@ class Hold(HoldState):
         estimate: Cost,
         on_error: OnError,
         when_unreachable: WhenUnreachable = "closed",
+        *,
+        is_repeatable: bool = False,
     ) -> None:
-        super().__init__(request, estimate, on_error, when_unreachable)
+        super().__init__(request, estimate, on_error, when_unreachable, is_repeatable)
         self._ask = ask
 
     def __enter__(self) -> Self:
         self._check_new()
         try:
-            self.granted = self._ask.reserve(self._request)
+            granted = self._ask.reserve(self._request)
+            if self._is_repeatable:
+                self._ask.extend(_renewal(granted))
+            self.granted = granted
         except GuardUnavailableError as error:
             if not self._runs_open(error):
                 raise
@@ -192,14 +203,19 @@ class AsyncHold(HoldState):
         estimate: Cost,
         on_error: OnError,
         when_unreachable: WhenUnreachable = "closed",
+        *,
+        is_repeatable: bool = False,
     ) -> None:
-        super().__init__(request, estimate, on_error, when_unreachable)
+        super().__init__(request, estimate, on_error, when_unreachable, is_repeatable)
         self._ask = ask
 
     async def __aenter__(self) -> Self:
         self._check_new()
         try:
-            self.granted = await self._ask.reserve(self._request)
+            granted = await self._ask.reserve(self._request)
+            if self._is_repeatable:
+                await self._ask.extend(_renewal(granted))
+            self.granted = granted
         except GuardUnavailableError as error:
             if not self._runs_open(error):
                 raise
@@ -240,3 +256,13 @@ class AsyncHold(HoldState):
             if not self._runs_open(error):
                 raise
         return self.ended
+
+
+def _renewal(granted: Granted) -> Extend:
+    """The whole time again, from now on; refused where the hold has ended.
+
+    Under a key of the caller's own the hold may be one of long ago, whose answer is repeated: what would run now would
+    be held by nothing.
+    """
+    ttl_seconds = (granted.expires_at - granted.granted_at) // 1_000_000
+    return extend_request(granted.hold_id, max(ttl_seconds, 1))

@@ -103,6 +103,8 @@ def test_a_loop_is_stopped_told_looked_into_and_let_go_on(served: Served, receiv
     assert "made the same call again and again" in page.text
     customer = client.get("/console/customers/acme").text
     assert "5,000.00 USD" in customer, "the plan's limits are shown"
+    assert "<dt>plan</dt><dd>growth</dd>" in customer
+    assert "50 times" in customer
     csrf = re.findall(r'name="csrf" value="([^"]+)"', page.text)[0]
     path = f"/console/reviews/{item['review_id']}"
     decided = client.post(path, data={"csrf": csrf, "decision": "resume", "why": "the page had changed"})

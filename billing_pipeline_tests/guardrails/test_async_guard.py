@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from billing_pipeline.errors import GuardDeniedError, GuardUnavailableError
+from billing_pipeline.errors import GuardConflictError, GuardDeniedError, GuardUnavailableError
 from billing_pipeline.guardrails.async_guard import AsyncGuard
 from billing_pipeline.guardrails.requests import Release, Reserve, Settle
 from billing_pipeline_tests.guardrails.told_ledger import ToldLedger
@@ -57,6 +57,21 @@ def test_plain_calls_and_denials() -> None:
 
     told(story, ledger)
     assert ledger.available == 490
+
+
+def test_a_hold_of_long_ago_lets_nothing_run_under_its_key() -> None:
+    """As in threads."""
+    ledger = ToldLedger()
+
+    async def story(guard: AsyncGuard) -> None:
+        async with guard.hold("acme", "p", estimate=100, idempotency_key="job"):
+            pass
+        with pytest.raises(GuardConflictError, match="has ended"):
+            async with guard.hold("acme", "p", estimate=100, idempotency_key="job"):
+                pytest.fail("the action ran")
+
+    told(story, ledger)
+    assert ledger.available == 400
 
 
 def test_a_cancelled_body_releases_its_hold() -> None:

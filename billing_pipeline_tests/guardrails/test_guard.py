@@ -108,6 +108,22 @@ class TestHold:
         assert ledger.requests[1:] == [Settle(hold_id=hold.hold_id, usage=(used,))]
         assert ledger.available == 499 * PRICE
 
+    def test_under_a_key_of_the_callers_own_it_is_found_again_while_it_is_open(
+        self, guard: Guard, ledger: ToldLedger
+    ) -> None:
+        """With its whole time from now on. Once it has ended the block does not run: nothing would hold it."""
+        first = guard.reserve("acme", "p", estimate=7, idempotency_key="job", ttl_seconds=60)
+        with guard.hold("acme", "p", estimate=7, idempotency_key="job", ttl_seconds=60) as hold:
+            assert (hold.hold_id, hold.idempotency_key) == (first.hold_id, "job")
+            extend = ledger.requests[-1]
+            assert (extend.hold_id, extend.ttl_seconds) == (first.hold_id, 60)
+        with (
+            pytest.raises(GuardConflictError, match="has ended"),
+            guard.hold("acme", "p", estimate=7, idempotency_key="job", ttl_seconds=60),
+        ):
+            pytest.fail("the action ran")
+        assert ledger.available == 500 * PRICE - 7
+
     def test_without_a_settle_it_is_settled_at_its_estimate(self, guard: Guard, ledger: ToldLedger) -> None:
         with guard.hold("acme", "p", estimate=TOKENS) as hold:
             pass
@@ -279,6 +295,8 @@ class TestGuarded:
         for function in (numbers, wait):
             with pytest.raises(TypeError):
                 guard.guarded("acme", "p", estimate=1)(function)
+        with pytest.raises(TypeError, match="hold a block under a key of its own"):
+            guard.guarded("acme", "p", estimate=1, idempotency_key="k")
 
 
 def test_a_ledger_that_does_not_answer_is_unreachable() -> None:

@@ -37,9 +37,7 @@ def fail() -> None:
 def run(ledger: ToldLedger, deeds: list[Deed], on_error: Any) -> str:
     """Does the deeds in a hold's block; returns what left it. `lose` has the next request fail."""
     try:
-        with Guard(ledger).hold(
-            "acme", "p", estimate=ESTIMATE, idempotency_key="k", on_error=on_error
-        ) as hold:
+        with Guard(ledger).hold("acme", "p", estimate=ESTIMATE, on_error=on_error) as hold:
             for name, number in deeds:
                 match name:
                     case "settle":
@@ -61,7 +59,7 @@ async def run_async(ledger: ToldLedger, deeds: list[Deed], on_error: Any) -> str
     """As `run`, in an event loop."""
     guard = AsyncGuard(ledger)
     try:
-        async with guard.hold("acme", "p", estimate=ESTIMATE, idempotency_key="k", on_error=on_error) as hold:
+        async with guard.hold("acme", "p", estimate=ESTIMATE, on_error=on_error) as hold:
             for name, number in deeds:
                 match name:
                     case "settle":

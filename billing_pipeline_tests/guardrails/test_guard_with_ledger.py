@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from billing_pipeline.errors import GuardDeniedError, UnpricedUsageError
+from billing_pipeline.errors import GuardConflictError, GuardDeniedError, UnpricedUsageError
 from billing_pipeline.guardrails.commands import AddGrant, ExpireDue, Stop
 from billing_pipeline.guardrails.guard import Guard
 from billing_pipeline.guardrails.stored_balance import StoredBalances
@@ -73,6 +73,17 @@ def test_a_hold_that_expired_is_settled_all_the_same(guard: Guard, ledger: MadeL
         ended = kept.settle(60)
     assert ended is not None
     assert (ended.late, ended.freed) == (False, 40)
+
+
+def test_a_hold_that_expired_lets_nothing_run_under_its_key(guard: Guard, ledger: MadeLedger) -> None:
+    """What it held was given back; the block would run beyond what was admitted."""
+    guard.reserve("acme", "p", estimate=100, idempotency_key="job", ttl_seconds=10)
+    ledger.clock.pass_seconds(11)
+    ledger.writer.submit(ExpireDue()).result()
+    hold = guard.hold("acme", "p", estimate=100, idempotency_key="job", ttl_seconds=10)
+    with pytest.raises(GuardConflictError, match="is expired already"), hold:
+        pytest.fail("the action ran")
+    assert guard.balance("acme").funds[0].spent == 0
 
 
 def test_what_ran_is_settled_while_its_customer_is_killed(guard: Guard, ledger: MadeLedger) -> None:

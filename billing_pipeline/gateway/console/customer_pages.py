@@ -15,6 +15,7 @@ from billing_pipeline.gateway.console.layout import (
     time,
 )
 from billing_pipeline.gateway.console.limit_parts import limit_form, limit_row
+from billing_pipeline.gateway.console.plan_parts import plan_card
 from billing_pipeline.gateway.console.review_pages import breaker_tag
 from billing_pipeline.gateway.console.stop_pages import stop_form, stops_table
 from billing_pipeline.gateway.console.visit import Visit
@@ -90,6 +91,7 @@ def one_customer(visit: Visit) -> Html:
         tag("h1", customer_id),
         [_balance(each) for each in found]
         or tag("p", "The guard has not moved anything of this customer yet.", class_="card quiet"),
+        plan_card(visit.desk.terms_of(customer_id)),
         tag("h2", "Limits"),
         table(
             ("scope", "window", "limit", "used", "left", "", "from"),

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from billing_pipeline.contract.instants import datetime_of
 from billing_pipeline.gateway.console.html import Html, tag, together
 from billing_pipeline.gateway.console.words import money
-from billing_pipeline.guardrails.review.spend import MINUTE_US, SpendMinute
+from billing_pipeline.guardrails.review.spend import SpendMinute
+from billing_pipeline.guardrails.review.surroundings import MINUTE_US
 
 WIDTH, HEIGHT = 720, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 4, 4, 34, 32

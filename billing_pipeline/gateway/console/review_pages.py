@@ -21,11 +21,13 @@ from billing_pipeline.gateway.console.review_parts import (
     review_path,
     top,
 )
+from billing_pipeline.gateway.console.stop_pages import stop_form
 from billing_pipeline.gateway.console.visit import Visit
 from billing_pipeline.gateway.console.words import KINDS, sentence
 from billing_pipeline.guardrails.review.queue import Review, open_count, review, reviews
-from billing_pipeline.guardrails.review.spend import Action, minutes_around, surroundings
+from billing_pipeline.guardrails.review.spend import Action
 from billing_pipeline.guardrails.review.stops import stops_in_force
+from billing_pipeline.guardrails.review.surroundings import minutes_around, surroundings
 
 CARDS = 10
 
@@ -113,6 +115,8 @@ def one_review(visit: Visit) -> Html:
             decide_form(visit, item) if item.is_open else decisions(item),
             class_="card",
         ),
+        tag("h2", "Stop more"),
+        tag("div", stop_form(visit, scope=item.scope, back=review_path(item)), class_="card"),
         tag("h2", "Sessions by spend"),
         table(
             ("session", "project", "spent and held", "steps", "last seen", "breaker"),

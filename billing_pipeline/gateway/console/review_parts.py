@@ -7,7 +7,7 @@ from billing_pipeline.gateway.console.plot import spend_plot
 from billing_pipeline.gateway.console.visit import Visit
 from billing_pipeline.gateway.console.words import KINDS, evidence_words, limit_words, money, stretch
 from billing_pipeline.guardrails.review.queue import Review, can_raise_limit
-from billing_pipeline.guardrails.review.spend import Surroundings
+from billing_pipeline.guardrails.review.surroundings import Surroundings
 
 _REASONS = (
     "known and expected",

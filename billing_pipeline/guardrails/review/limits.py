@@ -6,30 +6,17 @@ import msgspec
 from sqlalchemy import Connection, Engine, RowMapping, func, select
 
 from billing_pipeline.control.guard_tables import (
-    GUARD_LIMIT_CHANGES,
     GUARD_LIMITS,
     GUARD_SESSIONS,
     GUARD_WINDOWS,
 )
 from billing_pipeline.guardrails.ports import TermsBook
-from billing_pipeline.guardrails.review.customers import Customers, among, of_any
-from billing_pipeline.guardrails.review.page import ROWS, Page, checked_rows
 from billing_pipeline.guardrails.review.shown import Instant, Nano
 from billing_pipeline.guardrails.scope import customer_scope, kind_of, project_scope
 from billing_pipeline.guardrails.terms import Terms
 from billing_pipeline.guardrails.window import COUNTED, window_end, window_start
 
 PROJECTS_MOST = 50
-
-
-class SetLimitShown(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator has set for one scope instead of its plan's limit; `amount` None is no limit."""
-
-    scope: str
-    currency: str
-    window: str
-    severity: str
-    amount: Nano | None
 
 
 class LimitInForce(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,71 +40,7 @@ class LimitInForce(msgspec.Struct, frozen=True, kw_only=True):
     is_set: bool
 
 
-class LimitChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit was set (`amount`, None is none at all), or is the plan's again (`inherits`)."""
-
-    scope: str
-    currency: str
-    window: str
-    severity: str
-    amount: Nano | None
-    inherits: bool
-    who: str
-    why: str
-    at: Instant
-
-
 _Key = tuple[str, str, str, str]
-
-
-def set_limits(control: Engine, *, customers: Customers = None, rows: int = ROWS) -> Page[SetLimitShown]:
-    """What operators have set, by scope.
-
-    Raises:
-        GuardRequestError: `rows` is not possible.
-    """
-    table = GUARD_LIMITS.c
-    query = (
-        select(GUARD_LIMITS)
-        .where(~table.inherits, among(table.customer_id, customers))
-        .order_by(table.scope, table.currency, table.time_window, table.severity)
-        .limit(checked_rows(rows))
-    )
-    with control.connect() as connection:
-        return Page(tuple(_set_limit(row) for row in connection.execute(query).mappings()))
-
-
-def limit_changes(control: Engine, *, customers: Customers = None, rows: int = ROWS) -> Page[LimitChange]:
-    """The newest first.
-
-    Raises:
-        GuardRequestError: `rows` is not possible.
-    """
-    table = GUARD_LIMIT_CHANGES.c
-    query = (
-        select(GUARD_LIMIT_CHANGES)
-        .where(of_any(table.scope, customers))
-        .order_by(table.id.desc())
-        .limit(checked_rows(rows))
-    )
-    with control.connect() as connection:
-        found = connection.execute(query).mappings().all()
-    return Page(
-        tuple(
-            LimitChange(
-                scope=row["scope"],
-                currency=row["currency"],
-                window=row["time_window"],
-                severity=row["severity"],
-                amount=row["amount"],
-                inherits=row["inherits"],
-                who=row["who"],
-                why=row["why"],
-                at=row["recorded_at"],
-            )
-            for row in found
-        )
-    )
 
 
 def limits_in_force(
@@ -130,8 +53,9 @@ def limits_in_force(
     with control.connect() as connection:
         table = GUARD_LIMITS.c
         query = select(GUARD_LIMITS).where(table.customer_id == customer_id, ~table.inherits)
-        known = {_key(row): _set_limit(row) for row in connection.execute(query).mappings()}
-        found: dict[_Key, tuple[int | None, bool]] = {key: (each.amount, True) for key, each in known.items()}
+        found: dict[_Key, tuple[int | None, bool]] = {
+            _key(row): (row["amount"], True) for row in connection.execute(query).mappings()
+        }
         period = _period(connection, customer_id, now_us)
         for project_id in projects:
             of = None if terms is None else terms.terms(customer_id, project_id, now_us)
@@ -238,16 +162,6 @@ def _period(connection: Connection, customer_id: str, now_us: int) -> tuple[int,
 
 def _key(row: RowMapping) -> _Key:
     return row["scope"], row["currency"], row["time_window"], row["severity"]
-
-
-def _set_limit(row: RowMapping) -> SetLimitShown:
-    return SetLimitShown(
-        scope=row["scope"],
-        currency=row["currency"],
-        window=row["time_window"],
-        severity=row["severity"],
-        amount=row["amount"],
-    )
 
 
 _WINDOWS = ("request", *COUNTED, "session")

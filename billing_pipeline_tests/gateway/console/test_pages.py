@@ -16,7 +16,8 @@ from billing_pipeline.gateway.console.html import tag
 from billing_pipeline.gateway.console.plot import spend_plot
 from billing_pipeline.gateway.console.words import money, short_money
 from billing_pipeline.guardrails.commands import AddGrant, Stop
-from billing_pipeline.guardrails.review.spend import MINUTE_US, SpendMinute
+from billing_pipeline.guardrails.review.spend import SpendMinute
+from billing_pipeline.guardrails.review.surroundings import MINUTE_US
 
 USD = 10**9
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'&"
@@ -54,6 +55,7 @@ def test_one_review_is_shown_with_sessions_and_dearest_actions(person: Any) -> N
     assert "run-7" in text
     assert "search-0" in text
     assert "Dearest actions" in text
+    assert 'name="scope" value="session:acme/run-7"' in text, "and all of it can be stopped from there"
 
 
 def test_what_is_not_there_is_a_page_that_says_so(person: Any) -> None:

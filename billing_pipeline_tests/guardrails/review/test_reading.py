@@ -8,11 +8,12 @@ from billing_pipeline.control.guard_tables import GUARD_REVIEWS
 from billing_pipeline.errors import GuardRequestError, ReviewNotFoundError
 from billing_pipeline.guardrails.review.accounts import balances, balances_of
 from billing_pipeline.guardrails.review.activity import alerts, denials, open_holds, sessions_of
-from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of, set_limits
+from billing_pipeline.guardrails.review.limits import limits_in_force, projects_of
+from billing_pipeline.guardrails.review.limits_set import set_limits
 from billing_pipeline.guardrails.review.queue import open_count, review, reviews
 from billing_pipeline.guardrails.review.shown import document
-from billing_pipeline.guardrails.review.spend import surroundings
 from billing_pipeline.guardrails.review.stops import stop_changes, stops_in_force
+from billing_pipeline.guardrails.review.surroundings import surroundings
 from billing_pipeline.guardrails.terms import LimitTerm, NoTerms, Terms
 from billing_pipeline_tests.guardrails.review.seeds import MINUTE, NOON, OPENED, PERIOD, USD, review_row
 
