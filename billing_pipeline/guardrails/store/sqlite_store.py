@@ -17,9 +17,10 @@ from billing_pipeline.guardrails.ledger.book import Book, Changes
 from billing_pipeline.guardrails.ledger.rows import (
     WindowKey,
 )
-from billing_pipeline.guardrails.requests import Request
+from billing_pipeline.guardrails.requests import Request, Reserve
 from billing_pipeline.guardrails.store import columns
-from billing_pipeline.guardrails.store.columns import HOLD_ENDS, Kept, Values
+from billing_pipeline.guardrails.store import sqlite_statements as statements
+from billing_pipeline.guardrails.store.columns import Values
 from billing_pipeline.guardrails.store.look_ups import LookUps
 from billing_pipeline.guardrails.store.sqlite_journal import void_journal
 from billing_pipeline.guardrails.store.sqlite_turn import SqliteTurn
@@ -60,7 +61,7 @@ class SqliteStore(LookUps):
         """The file."""
         return str(self._path)
 
-    def begin(self, group: Sequence[Request | Command], book: Book) -> int:  # noqa: ARG002 - the whole file is locked
+    def begin(self, group: Sequence[Request | Command], book: Book) -> int:
         """See `Store.begin`."""
         self._turn.take(BUSY_SECONDS)
         try:
@@ -75,7 +76,17 @@ class SqliteStore(LookUps):
         if version != self._version:
             book.forget()
             self._version = version
+        self._read_answers(group, book)
         return self._clock_us()
+
+    def _read_answers(self, group: Sequence[Request | Command], book: Book) -> None:
+        """Nearly every reserve is new: one look finds that out for all of a group."""
+        keys = [(each.customer_id, each.idempotency_key) for each in group if isinstance(each, Reserve)]
+        unknown = dict.fromkeys(key for key in keys if key not in book.answers)
+        book.answers.update(unknown)
+        for count, values in statements.parts(list(unknown)):
+            for customer_id, key in self._rows(statements.answered(count), values * 2):
+                del book.answers[customer_id, key]
 
     @property
     def prefetches(self) -> bool:
@@ -90,14 +101,13 @@ class SqliteStore(LookUps):
         connection = self._open()
         try:
             for kept, rows in columns.written(changes):
-                if rows:
-                    connection.executemany(_INSERTS[kept.table], rows)
-            if ends := columns.ended_holds(changes):
-                changed = connection.executemany(_END_HOLD, ends).rowcount
-                assert changed == len(ends), "a hold ends once"  # noqa: S101 - the lock is held since it was read
-            if changes.decided_reviews:
-                decided = [(at_us, review_id) for review_id, at_us in changes.decided_reviews]
-                connection.executemany("UPDATE guard_reviews SET decided_at = ? WHERE review_id = ?", decided)
+                for count, values in statements.parts(rows):
+                    connection.execute(statements.insert(kept, count), values)
+            for count, values in statements.parts(columns.ended_holds(changes)):
+                changed = connection.execute(statements.end_holds(count), values).rowcount
+                assert changed == count, "a hold ends once"  # noqa: S101 - the lock is held since it was read
+            for review_id, at_us in changes.decided_reviews:
+                connection.execute(statements.DECIDE_REVIEW, (at_us, review_id))
             connection.execute("COMMIT")
             self._turn.give_way()
         except BaseException as error:
@@ -126,19 +136,21 @@ class SqliteStore(LookUps):
 
     def due_holds(self, at_us: int, at_most: int) -> list[str]:
         """See `Rows`."""
-        return [hold_id for (hold_id,) in self._rows(_DUE_HOLDS, (at_us, at_most))]
+        return [hold_id for (hold_id,) in self._rows(statements.DUE_HOLDS, (at_us, at_most))]
 
     def due_reviews(self, at_us: int, at_most: int) -> list[str]:
         """See `Rows`."""
-        return [review_id for (review_id,) in self._rows(_DUE_REVIEWS, (at_us, at_most))]
+        return [review_id for (review_id,) in self._rows(statements.DUE_REVIEWS, (at_us, at_most))]
 
     def due_stops(self, at_us: int, at_most: int) -> list[tuple[str, StopKind]]:
         """See `Rows`."""
-        return [(scope, kind) for scope, kind in self._rows(_DUE_STOPS, (at_us, at_most))]
+        return [(scope, kind) for scope, kind in self._rows(statements.DUE_STOPS, (at_us, at_most))]
 
     def due_grants(self, at_us: int, at_most: int) -> list[tuple[str, str]]:
         """See `Rows`."""
-        return [(customer, currency) for customer, currency in self._rows(_DUE_GRANTS, (at_us, at_most))]
+        return [
+            (customer, currency) for customer, currency in self._rows(statements.DUE_GRANTS, (at_us, at_most))
+        ]
 
     def _rows(self, statement: str, values: Values) -> list[Values]:
         try:
@@ -169,35 +181,3 @@ class SqliteStore(LookUps):
             f"the guard's ledger {self._path} cannot be read or written ({error}); {outcome}. "
             "See to the disk or to the process that locks the file, and ask again with the same key"
         )
-
-
-def _insert(kept: Kept) -> str:
-    names, places = ", ".join(kept.columns), ", ".join("?" * len(kept.columns))
-    statement = f"INSERT INTO {kept.table} ({names}) VALUES ({places})"
-    if not kept.key:
-        return statement
-    changed = ", ".join(f"{name} = excluded.{name}" for name in kept.columns if name not in kept.key)
-    return f"{statement} ON CONFLICT ({', '.join(kept.key)}) DO UPDATE SET {changed}"
-
-
-_TABLES = tuple(kept for kept, _ in columns.written(Changes()))
-_INSERTS = {kept.table: _insert(kept) for kept in _TABLES}
-_END_HOLD = (
-    f"UPDATE guard_holds SET {', '.join(f'{name} = ?' for name in HOLD_ENDS[:-1])} "
-    "WHERE hold_id = ? AND state = 'pending'"
-)
-_DUE_HOLDS = (
-    "SELECT hold_id FROM guard_holds WHERE state = 'pending' AND expires_at <= ? "
-    "ORDER BY expires_at, hold_id LIMIT ?"
-)
-_DUE_REVIEWS = (
-    "SELECT review_id FROM guard_reviews WHERE decided_at IS NULL AND resumes_at <= ? "
-    "ORDER BY review_id LIMIT ?"
-)
-_DUE_STOPS = (
-    "SELECT scope, kind FROM guard_stops WHERE active AND resumes_at <= ? ORDER BY scope, kind LIMIT ?"
-)
-_DUE_GRANTS = (
-    "SELECT DISTINCT customer_id, currency FROM guard_grants WHERE remaining > 0 AND expires_at <= ? "
-    "ORDER BY customer_id, currency LIMIT ?"
-)
