@@ -1,6 +1,6 @@
 """Minutes as they are judged, and sums over several of them."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing_pipeline.guardrails.velocity.series import MINUTE_US, Minute, rolling
@@ -19,6 +19,7 @@ def test_what_is_settled_counts_in_full_and_what_is_held_bounds_it() -> None:
     assert Minute(0, 100, 300, 50).likely(usual_cost=100) == 400
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     st.dictionaries(st.integers(0, 60), st.integers(1, 1_000), max_size=40),
     st.integers(1, 15),
