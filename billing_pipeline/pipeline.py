@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
     from billing_pipeline.gateway.gateway import Gateway
     from billing_pipeline.gateway.guard_chores import Chore
-    from billing_pipeline.guardrails.current_customers import CurrentCustomers
+    from billing_pipeline.guardrails.customers.current_customers import CurrentCustomers
+    from billing_pipeline.guardrails.customers.registry_book import RegistryBook
     from billing_pipeline.guardrails.guard import Guard
     from billing_pipeline.guardrails.ledger_writer import LedgerWriter
     from billing_pipeline.guardrails.notices.sender import Webhook
     from billing_pipeline.guardrails.policies.policy import Policies
     from billing_pipeline.guardrails.ports import Pricer, TermsBook
     from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
-    from billing_pipeline.guardrails.registry_book import RegistryBook
 
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
 
@@ -247,7 +247,7 @@ class Pipeline:
 
     def guard_customers(self, queue: Queue) -> "CurrentCustomers":
         """The customers as the log says now; `keep_current` has them read again beside the work, `close` ends that."""
-        from billing_pipeline.guardrails.current_customers import CurrentCustomers
+        from billing_pipeline.guardrails.customers.current_customers import CurrentCustomers
         from billing_pipeline.ingest.registry_log import RegistryReader
         from billing_pipeline.rating.holdings import Rules
 
@@ -256,7 +256,7 @@ class Pipeline:
 
     def guard_terms(self, customers: "CurrentCustomers") -> "RegistryBook":
         """What holds for whom, by registry and policies."""
-        from billing_pipeline.guardrails.registry_book import RegistryBook
+        from billing_pipeline.guardrails.customers.registry_book import RegistryBook
 
         return RegistryBook(customers, self.guard_policies)
 
@@ -288,7 +288,7 @@ class Pipeline:
             GuardUnavailableError: the ledger cannot be reached.
         """
         from billing_pipeline.control.clock import now_us
-        from billing_pipeline.guardrails.grant_sync import GrantSync
+        from billing_pipeline.guardrails.customers.grant_sync import GrantSync
         from billing_pipeline.guardrails.guard import Guard
         from billing_pipeline.guardrails.stored_balance import StoredBalances
 

@@ -11,7 +11,7 @@ from billing_pipeline.audit.guard_day import GuardDay, guard_day, guarded_accoun
 from billing_pipeline.audit.priced_day import PricedDay
 from billing_pipeline.audit.rated_days import KnownAgreements, rated_day
 from billing_pipeline.contract.registry import Registry
-from billing_pipeline.guardrails.customer_days import CustomerDays
+from billing_pipeline.guardrails.customers.customer_days import CustomerDays
 from billing_pipeline.guardrails.policies.policy import Policies
 from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
 from billing_pipeline.guardrails.reconciliation.day import (

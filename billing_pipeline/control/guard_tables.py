@@ -49,6 +49,7 @@ GUARD_GRANTS = Table(
     Column("grant_id", String(256), primary_key=True),
     Column("amount", BigInteger, nullable=False),
     Column("remaining", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False, default=0),
     Column("priority", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),

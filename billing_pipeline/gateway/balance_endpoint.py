@@ -16,7 +16,7 @@ from billing_pipeline.gateway.guard_refusals import refusal_of
 from billing_pipeline.gateway.guard_served import check_customer, limit_rate, served, tell
 from billing_pipeline.gateway.request import Request
 from billing_pipeline.gateway.request_code import RequestCode
-from billing_pipeline.guardrails.wire import to_json
+from billing_pipeline.guardrails.calling.wire import to_json
 
 BALANCE_PATH = "/v1/balance"
 CHARACTERS = {"customer_id": ID_CHARACTERS, "project_id": ID_CHARACTERS, "session_id": TRACE_CHARACTERS}

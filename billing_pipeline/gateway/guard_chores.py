@@ -15,15 +15,15 @@ from billing_pipeline.control.clock import now_us
 from billing_pipeline.errors import QueueFailedError
 from billing_pipeline.gateway.gateway import Gateway
 from billing_pipeline.gateway.metrics import Metrics
-from billing_pipeline.guardrails.current_customers import CurrentCustomers
-from billing_pipeline.guardrails.grant_sync import GrantSync
+from billing_pipeline.guardrails.customers.current_customers import CurrentCustomers
+from billing_pipeline.guardrails.customers.grant_sync import GrantSync
 from billing_pipeline.guardrails.notices.book import waiting_count
 from billing_pipeline.guardrails.notices.sender import NoticeSender, Webhook
 from billing_pipeline.guardrails.outbox import OutboxSender, outbox_status
 from billing_pipeline.guardrails.ports import Ledger, Pricer, TermsBook
 from billing_pipeline.guardrails.review.queue import open_count
 from billing_pipeline.guardrails.unguarded.follower import UnguardedFollower
-from billing_pipeline.guardrails.velocity_watch import VelocityWatch
+from billing_pipeline.guardrails.watching.watch import VelocityWatch
 from billing_pipeline.ingest.queue import Queue
 
 OUTBOX_SECONDS = 1.0

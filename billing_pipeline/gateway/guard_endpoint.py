@@ -21,9 +21,9 @@ from billing_pipeline.gateway.request import Request
 from billing_pipeline.gateway.request_code import RequestCode
 from billing_pipeline.guardrails.answers import Answer as GuardAnswer
 from billing_pipeline.guardrails.answers import Denied
-from billing_pipeline.guardrails.denials import denial_message
+from billing_pipeline.guardrails.calling.denials import denial_message
+from billing_pipeline.guardrails.calling.wire import to_json
 from billing_pipeline.guardrails.requests import Reserve
-from billing_pipeline.guardrails.wire import to_json
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

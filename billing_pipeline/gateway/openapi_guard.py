@@ -15,9 +15,9 @@ from billing_pipeline.gateway.balance_endpoint import CHARACTERS
 from billing_pipeline.gateway.guard_bodies import AMOUNT_PATTERN
 from billing_pipeline.guardrails.answers import DenialRule, Denied, Ended, Extended, Granted
 from billing_pipeline.guardrails.balance import CustomerBalance
+from billing_pipeline.guardrails.calling.wire import AMOUNTS, INSTANTS
 from billing_pipeline.guardrails.checking import STEPS_MOST, USAGE_MOST
 from billing_pipeline.guardrails.nano import LARGEST_AMOUNT
-from billing_pipeline.guardrails.wire import AMOUNTS, INSTANTS
 
 Json = dict[str, Any]
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 from billing_pipeline.emit.answers import Answer as HttpAnswer
 from billing_pipeline.emit.answers import NoAnswer
 from billing_pipeline.guardrails.answers import Answer
-from billing_pipeline.guardrails.asks import AsyncAsk
-from billing_pipeline.guardrails.async_calls import AsyncCalls
 from billing_pipeline.guardrails.balance import CustomerBalance
-from billing_pipeline.guardrails.client import needs_tls, unreachable
-from billing_pipeline.guardrails.held import WhenUnreachable
-from billing_pipeline.guardrails.http_calls import (
+from billing_pipeline.guardrails.calling.asks import AsyncAsk
+from billing_pipeline.guardrails.calling.async_calls import AsyncCalls
+from billing_pipeline.guardrails.calling.held import WhenUnreachable
+from billing_pipeline.guardrails.calling.http_calls import (
     Again,
     ApiKey,
     Patience,
@@ -25,6 +24,7 @@ from billing_pipeline.guardrails.http_calls import (
     header_of,
     path_of,
 )
+from billing_pipeline.guardrails.client import needs_tls, unreachable
 from billing_pipeline.guardrails.requests import Request
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from billing_pipeline.guardrails.answers import Answer
-from billing_pipeline.guardrails.asks import AsyncAsk
-from billing_pipeline.guardrails.async_calls import AsyncCalls
 from billing_pipeline.guardrails.balance import BalanceReader, CustomerBalance
+from billing_pipeline.guardrails.calling.asks import AsyncAsk
+from billing_pipeline.guardrails.calling.async_calls import AsyncCalls
+from billing_pipeline.guardrails.calling.held import WhenUnreachable
 from billing_pipeline.guardrails.guard import TIMEOUT_SECONDS, no_answer, readable
-from billing_pipeline.guardrails.held import WhenUnreachable
 from billing_pipeline.guardrails.ports import Ledger
 from billing_pipeline.guardrails.requests import Request
 

@@ -9,11 +9,11 @@ from billing_pipeline.emit.answers import Answer as HttpAnswer
 from billing_pipeline.emit.answers import NoAnswer
 from billing_pipeline.errors import GuardUnavailableError
 from billing_pipeline.guardrails.answers import Answer
-from billing_pipeline.guardrails.asks import Ask
 from billing_pipeline.guardrails.balance import CustomerBalance
-from billing_pipeline.guardrails.calls import Calls
-from billing_pipeline.guardrails.held import WhenUnreachable
-from billing_pipeline.guardrails.http_calls import (
+from billing_pipeline.guardrails.calling.asks import Ask
+from billing_pipeline.guardrails.calling.calls import Calls
+from billing_pipeline.guardrails.calling.held import WhenUnreachable
+from billing_pipeline.guardrails.calling.http_calls import (
     Again,
     ApiKey,
     Patience,

@@ -4,10 +4,10 @@ from concurrent.futures import CancelledError
 
 from billing_pipeline.errors import GuardUnavailableError
 from billing_pipeline.guardrails.answers import Answer
-from billing_pipeline.guardrails.asks import Ask
 from billing_pipeline.guardrails.balance import BalanceReader, CustomerBalance
-from billing_pipeline.guardrails.calls import Calls
-from billing_pipeline.guardrails.held import WhenUnreachable
+from billing_pipeline.guardrails.calling.asks import Ask
+from billing_pipeline.guardrails.calling.calls import Calls
+from billing_pipeline.guardrails.calling.held import WhenUnreachable
 from billing_pipeline.guardrails.ports import Ledger
 from billing_pipeline.guardrails.requests import Request
 

@@ -12,7 +12,7 @@ from billing_pipeline.contract.parsing import parse
 from billing_pipeline.contract.registry import Registry, RegistryChange
 from billing_pipeline.control.database import writing
 from billing_pipeline.guardrails.commands import AddGrant, Done
-from billing_pipeline.guardrails.customer_days import CustomerDays
+from billing_pipeline.guardrails.customers.customer_days import CustomerDays
 from billing_pipeline.guardrails.ledger_writer import LedgerWriter
 from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
 from billing_pipeline.guardrails.requests import Settle

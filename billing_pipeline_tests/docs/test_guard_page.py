@@ -13,8 +13,8 @@ from billing_pipeline.access.scope import Right, Scope
 from billing_pipeline.errors import GuardError
 from billing_pipeline.gateway.guard_endpoint import BODIES
 from billing_pipeline.guardrails.answers import DenialRule
+from billing_pipeline.guardrails.calling.http_calls import Patience
 from billing_pipeline.guardrails.checking import USAGE_MOST
-from billing_pipeline.guardrails.http_calls import Patience
 from billing_pipeline.guardrails.requests import Reserve, Settle
 from billing_pipeline.guardrails.terms import LimitTerm
 from billing_pipeline.pipeline import Pipeline

@@ -13,8 +13,8 @@ import pytest
 
 from billing_pipeline.errors import GuardDeniedError, GuardRefusedError, UnpricedUsageError
 from billing_pipeline.guardrails.async_client import AsyncGuardClient
+from billing_pipeline.guardrails.calling.http_calls import Patience
 from billing_pipeline.guardrails.client import GuardClient
-from billing_pipeline.guardrails.http_calls import Patience
 from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
@@ -29,7 +29,7 @@ import json, sys, threading
 from collections import Counter
 from billing_pipeline.errors import GuardDeniedError
 from billing_pipeline.guardrails.client import GuardClient
-from billing_pipeline.guardrails.http_calls import Patience
+from billing_pipeline.guardrails.calling.http_calls import Patience
 
 client = GuardClient(sys.argv[1], sys.argv[2], patience=Patience(timeout_seconds=60, attempt_seconds=30))
 found = Counter()

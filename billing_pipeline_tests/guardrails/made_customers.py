@@ -7,7 +7,7 @@ from textwrap import dedent
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.registry import Registry, RegistryChange
-from billing_pipeline.guardrails.current_customers import CurrentCustomers
+from billing_pipeline.guardrails.customers.current_customers import CurrentCustomers
 from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.rating.rule_book_yaml import load_rule_book

@@ -9,7 +9,7 @@ from billing_pipeline.gateway.answer import refused
 from billing_pipeline.gateway.guard_endpoint import BODIES
 from billing_pipeline.gateway.guard_refusals import refusal_of
 from billing_pipeline.guardrails.answers import Denied
-from billing_pipeline.guardrails.wire import to_json
+from billing_pipeline.guardrails.calling.wire import to_json
 from billing_pipeline_tests.emit.scripted_gateway import Reply, ScriptedGateway
 from billing_pipeline_tests.guardrails.told_ledger import ToldLedger
 

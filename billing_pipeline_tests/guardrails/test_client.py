@@ -19,8 +19,14 @@ from billing_pipeline.errors import (
     UnpricedUsageError,
 )
 from billing_pipeline.guardrails.async_client import AsyncGuardClient
+from billing_pipeline.guardrails.calling.http_calls import (
+    Again,
+    Patience,
+    answer_of,
+    balance_of,
+    balance_path,
+)
 from billing_pipeline.guardrails.client import GuardClient
-from billing_pipeline.guardrails.http_calls import Again, Patience, answer_of, balance_of, balance_path
 from billing_pipeline.guardrails.requests import Release, Reserve, Settle
 from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline_tests.emit.scripted_gateway import failed, serving

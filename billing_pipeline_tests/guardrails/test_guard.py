@@ -15,8 +15,8 @@ from billing_pipeline.errors import (
     HoldNotFoundError,
     UnpricedUsageError,
 )
-from billing_pipeline.guardrails.async_calls import AsyncCalls
-from billing_pipeline.guardrails.calls import Calls
+from billing_pipeline.guardrails.calling.async_calls import AsyncCalls
+from billing_pipeline.guardrails.calling.calls import Calls
 from billing_pipeline.guardrails.guard import Guard
 from billing_pipeline.guardrails.requests import Release, Reserve, Settle
 from billing_pipeline.guardrails.usage import Usage

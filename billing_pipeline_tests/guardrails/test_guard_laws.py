@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from billing_pipeline.errors import GuardError, GuardUnavailableError
 from billing_pipeline.guardrails.async_guard import AsyncGuard
+from billing_pipeline.guardrails.calling.http_calls import Patience
 from billing_pipeline.guardrails.client import GuardClient
 from billing_pipeline.guardrails.guard import Guard
-from billing_pipeline.guardrails.http_calls import Patience
 from billing_pipeline.guardrails.requests import Release, Settle
 from billing_pipeline_tests.emit.scripted_gateway import failed, serving
 from billing_pipeline_tests.guardrails.scripted_guard import DROPPED, LOST, ScriptedGuard

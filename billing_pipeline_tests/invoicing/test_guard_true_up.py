@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from billing_pipeline.audit.guard_credit import grant_credits
 from billing_pipeline.audit.guard_invariants import guard_faults
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.guardrails.commands import ExpireDue
+from billing_pipeline.guardrails.policies.policy import without_limits
 from billing_pipeline.guardrails.reconciliation.true_up import AccountFigures
 from billing_pipeline.guardrails.requests import Settle
+from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline.invoicing.guard_true_up import missing_true_ups, true_up_days
 from billing_pipeline.pipeline import Pipeline
+from billing_pipeline.rating.rule_book_yaml import load_rule_books
 from billing_pipeline_tests.audit.guarded_company import DAY_US, START_US, GuardedCompany, tokens
 from billing_pipeline_tests.guardrails.made_ledger import made_terms
 
@@ -27,6 +32,20 @@ FIRST, DAY, END, NEXT, LAST = (
     date(2026, 11, 30),
 )
 CENT = 10**7
+BOOK = """
+version: "1"
+effective_from: 2026-01-01T00:00:00Z
+units: [call]
+meters:
+  calls: {unit: call, aggregation: sum}
+plans:
+  team:
+    currency: usd
+    charges:
+      - {name: calls, meter: calls, price: {model: per_unit, unit_price: 0.01}}
+      - {name: seats, price: {model: flat_fee, amount: 20.00, pay: in_arrears}}
+    minimums: [{name: commitment, amount: 30.00}]
+"""
 AMOUNT = st.integers(-(10**12), 10**12)
 
 
@@ -136,6 +155,38 @@ def test_whose_invoice_is_held_back_is_trued_up_with_the_next_one(
     )
     assert true_up(guarded, END) == {}
     assert account(guarded)["spent"] == 12 * CENT
+
+
+def test_fees_minimums_and_credit_are_in_one_ledger(
+    new_pipeline: Callable[..., Pipeline],
+    registered: Callable[..., list[LogRecord]],
+    change: Callable[..., LogRecord],
+    receive: Callable[..., None],
+    close: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    """A grant pays for all of the invoice, so the guard has spent all of it: both have the same left."""
+    (tmp_path / "1.yaml").write_text(BOOK, "utf-8")
+    pipeline = new_pipeline(load_rule_books(tmp_path))
+    pipeline.guard_policies = without_limits(pipeline.books)
+    guarded = GuardedCompany(pipeline, "team")
+    guarded.grant(100)
+    guarded.at("10-20T12:00").settled(Usage(unit="call", quantity="50"))
+    grant: dict[str, object] = {"amount": "100.00", "currency": "usd", "reason": "Prepaid"}
+    records = [
+        *registered(plan="team"),
+        change("credit_grant", "acme/g", "grant", FIRST, **grant),
+        *registered("beta", plan="team"),
+    ]
+    entries = [("2026-10-01T02:00:00Z", record) for record in records]
+    receive(pipeline, entries + [("2026-10-20T12:01:00Z", record) for record in guarded.sent()])
+    close(pipeline, [FIRST, DAY, END])
+    # 50 cents of calls, 20 dollars of seats, and what is missing to the commitment of 30.
+    assert true_up(guarded, END) == {"acme 2026-10-01": 3000 * CENT - 50 * CENT}
+    (credit,) = grant_credits(pipeline.workshop, pipeline.control)
+    assert (credit.guard_left, credit.invoices_left) == (7000 * CENT, 7000 * CENT)
+    assert guard_faults(pipeline.control) == []
+    guarded.close()
 
 
 @given(AMOUNT, AMOUNT, AMOUNT, AMOUNT)

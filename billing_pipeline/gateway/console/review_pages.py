@@ -115,8 +115,6 @@ def one_review(visit: Visit) -> Html:
             decide_form(visit, item) if item.is_open else decisions(item),
             class_="card",
         ),
-        tag("h2", "Stop more"),
-        tag("div", stop_form(visit, scope=item.scope, back=review_path(item)), class_="card"),
         tag("h2", "Sessions by spend"),
         table(
             ("session", "project", "spent and held", "steps", "last seen", "breaker"),
@@ -152,6 +150,8 @@ def one_review(visit: Visit) -> Html:
             ),
             numbers=frozenset({3, 4}),
         ),
+        tag("h2", "Stop more"),
+        tag("div", stop_form(visit, scope=item.scope, back=review_path(item)), class_="card"),
         session=visit.session,
         here=ROOT,
         waiting=open_count(control, visit.customers),

@@ -127,7 +127,7 @@ def give_back(book: Book, account: Account, amount: int, *, kind: str, reference
     if rest:
         grants = book.grants(account.customer_id, account.currency)
         for grant in sorted(book.all_grants(account.customer_id, account.currency), key=_order, reverse=True):
-            returned = min(rest, grant.amount - grant.remaining)
+            returned = min(rest, grant.burned)
             if returned:
                 grant.remaining += returned
                 rest -= returned
@@ -144,6 +144,7 @@ def sweep_grants(book: Book, account: Account, at_us: int) -> None:
         lost = min(grant.remaining, max(account.available, 0))
         if lost:
             grant.remaining -= lost
+            grant.lost += lost
             book.touch_grant(grant)
             move(book, account, "grant_expiry", grant.grant_id, at_us, available=-lost, expired=lost)
         if not grant.remaining:
@@ -179,6 +180,7 @@ def void_grant(book: Book, account: Account, grant_id: str, at_us: int) -> bool:
         return False
     taken = min(grant.remaining, max(account.available, 0))
     grant.remaining -= taken
+    grant.lost += taken
     grant.voided_at = at_us
     book.touch_grant(grant)
     if taken:

@@ -84,6 +84,7 @@ def _add_grant(book: Book, command: AddGrant, at_us: int) -> Done:
         command.grant_id,
         command.amount,
         command.amount,
+        0,
         command.priority,
         command.expires_at,
         at_us,

@@ -38,18 +38,24 @@ class Account:
 
 @dataclass(slots=True, eq=False)
 class Grant:
-    """Prepaid value. `remaining` is what settled usage has not burned."""
+    """Prepaid value. `remaining` is what is left of it; `lost` what time or a void has taken; the rest was burned."""
 
     customer_id: str
     currency: str
     grant_id: str
     amount: int
     remaining: int
+    lost: int
     priority: int
     expires_at: int | None
     created_at: int
     voided_at: int | None = None
     dirty: bool = False
+
+    @property
+    def burned(self) -> int:
+        """What settled usage has taken."""
+        return self.amount - self.remaining - self.lost
 
     def has_ended(self, at_us: int) -> bool:
         """Whether it is worth nothing any more, but for what open holds count on."""

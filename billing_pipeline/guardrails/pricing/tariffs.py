@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from billing_pipeline.errors import GuardRequestError, UnpricedUsageError
-from billing_pipeline.guardrails.customer_days import CustomerDay
+from billing_pipeline.guardrails.customers.customer_days import CustomerDay
 from billing_pipeline.guardrails.policies.policy import Policies
 from billing_pipeline.guardrails.pricing.charge_bound import bound_of
 from billing_pipeline.guardrails.pricing.dearest import Bound, Even

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from billing_pipeline.contract.decimals import QUANTITY_PATTERN, scaled
 from billing_pipeline.errors import GuardRequestError, UnpricedUsageError
-from billing_pipeline.guardrails.customer_days import CustomerDay
+from billing_pipeline.guardrails.customers.customer_days import CustomerDay
+from billing_pipeline.guardrails.customers.registry_book import Customers
 from billing_pipeline.guardrails.policies.policy import Policies
 from billing_pipeline.guardrails.pricing.fine import QUANTITY_DIGITS, Fine, nano_nearest, nano_up
 from billing_pipeline.guardrails.pricing.tariffs import Tariffs
-from billing_pipeline.guardrails.registry_book import Customers
 from billing_pipeline.guardrails.terms import NoTerms
 from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline.rating.holdings import Rules

@@ -39,7 +39,7 @@ ACCOUNTS = Kept(
 GRANTS = Kept(
     "guard_grants",
     (
-        *("customer_id", "currency", "grant_id", "amount", "remaining", "priority", "expires_at"),
+        *("customer_id", "currency", "grant_id", "amount", "remaining", "lost", "priority", "expires_at"),
         *("created_at", "voided_at"),
     ),
     ("customer_id", "currency", "grant_id"),

@@ -115,6 +115,20 @@ def test_a_true_up_downwards_gives_back(ledger: MadeLedger) -> None:
     assert remaining(ledger) == {"first": 5, "second": 30}
 
 
+def test_a_true_up_gives_back_no_more_than_was_burned(ledger: MadeLedger) -> None:
+    """What time has taken of a grant was never burned: it is not given back, and does not expire twice."""
+    grant(ledger, "kept", 100)
+    grant(ledger, "ends", 100, priority=1, expires_at=START_US + 10 * SECOND_US)
+    spend(ledger, "k", 140)
+    ledger.clock.pass_seconds(10)
+    ledger.do(ExpireDue())
+    assert ledger.account("acme")["expired"] == 60
+    ledger.do(TrueUp(customer_id="acme", currency="usd", reference="2026-12", amount=-130))
+    account = ledger.account("acme")
+    assert (account["spent"], account["available"], account["expired"]) == (10, 90, 100)
+    assert remaining(ledger) == {"kept": 90, "ends": 0}
+
+
 def test_a_true_up_downwards_fills_an_overdraft_first(ledger: MadeLedger) -> None:
     """What no credit was there for is the first to be taken back."""
     ledger.terms.for_all = made_terms(needs_credit=True, overdraft_trips=False)

@@ -32,10 +32,11 @@ def test_runaways_of_ten_times_are_paused_and_nothing_else(customers: int) -> No
 
 
 @needs_trace
-def test_the_agents_of_the_trace_are_let_work() -> None:
+@pytest.mark.parametrize("customers", [5, pytest.param(20, marks=pytest.mark.torture)])
+def test_the_agents_of_the_trace_are_let_work(customers: int) -> None:
     """Two weeks of real agent sessions, with nothing put in, pause at most once in eight customer weeks."""
     weeks, pauses = 0.0, 0
-    for seed, calls in enumerate(agent_calls(10).values()):
+    for seed, calls in enumerate(list(agent_calls(20).values())[:customers]):
         played, _ = play_agents(calls, seed, runaways=False)
         weeks += DAYS / 7
         pauses += len(played.pauses)

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("grant_id", sa.String(256), primary_key=True),
         sa.Column("amount", sa.BigInteger, nullable=False),
         sa.Column("remaining", sa.BigInteger, nullable=False),
+        sa.Column("lost", sa.BigInteger, nullable=False),
         sa.Column("priority", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),

@@ -3,7 +3,7 @@
 import pytest
 
 from billing_pipeline.guardrails.answers import DenialRule, Denied
-from billing_pipeline.guardrails.denials import WHAT_TO_DO, denial_message, denied_error
+from billing_pipeline.guardrails.calling.denials import WHAT_TO_DO, denial_message, denied_error
 
 
 def denied(rule: DenialRule, **fields: object) -> Denied:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from billing_pipeline.guardrails.asking import Cost, ReserveFields, call_digest, reserve_request
+from billing_pipeline.guardrails.calling.asking import Cost, ReserveFields, call_digest, reserve_request
 from billing_pipeline.guardrails.requests import Reserve
 
 

@@ -15,8 +15,8 @@ from typing import Literal, Self
 
 from billing_pipeline.errors import GuardConflictError, GuardError, GuardUnavailableError
 from billing_pipeline.guardrails.answers import Ended, Extended, Granted
-from billing_pipeline.guardrails.asking import Cost, extend_request, release_request, settle_request
-from billing_pipeline.guardrails.asks import Ask, AsyncAsk
+from billing_pipeline.guardrails.calling.asking import Cost, extend_request, release_request, settle_request
+from billing_pipeline.guardrails.calling.asks import Ask, AsyncAsk
 from billing_pipeline.guardrails.requests import Extend, Release, Reserve, Settle
 
 OnError = Literal["release", "settle"]

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from billing_pipeline.contract.instants import microseconds_of
-from billing_pipeline.guardrails.customer_days import DAY_US, CustomerDay, CustomerDays
+from billing_pipeline.guardrails.customers.customer_days import DAY_US, CustomerDay, CustomerDays
 from billing_pipeline.guardrails.policies.policy import Policies, Policy, WhenUnreachable
 from billing_pipeline.guardrails.terms import NoTerms, Terms
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from billing_pipeline.contract.registry import Registry
-from billing_pipeline.guardrails.current_customers import CurrentCustomers
+from billing_pipeline.guardrails.customers.current_customers import CurrentCustomers
 from billing_pipeline.rating.holdings import Rules
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline_tests.guardrails.made_customers import MadeCustomers, acme, made_books

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from billing_pipeline.guardrails.answers import Ended, Extended, Granted
-from billing_pipeline.guardrails.asking import (
+from billing_pipeline.guardrails.calling.asking import (
     Cost,
     ReserveFields,
     extend_request,
@@ -13,9 +13,9 @@ from billing_pipeline.guardrails.asking import (
     reserve_request,
     settle_request,
 )
-from billing_pipeline.guardrails.asks import Ask
-from billing_pipeline.guardrails.guarding import Guarding, check_fields, check_plain
-from billing_pipeline.guardrails.held import Hold, OnError, WhenUnreachable
+from billing_pipeline.guardrails.calling.asks import Ask
+from billing_pipeline.guardrails.calling.guarding import Guarding, check_fields, check_plain
+from billing_pipeline.guardrails.calling.held import Hold, OnError, WhenUnreachable
 
 P = ParamSpec("P")
 R = TypeVar("R")

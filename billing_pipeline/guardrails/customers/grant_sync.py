@@ -9,9 +9,9 @@ from billing_pipeline.contract.registry import Registry
 from billing_pipeline.control.guard_tables import GUARD_GRANTS
 from billing_pipeline.errors import GrantsRefusedError, GuardError, GuardUnavailableError
 from billing_pipeline.guardrails.commands import AddGrant
-from billing_pipeline.guardrails.customer_days import DAY_US
+from billing_pipeline.guardrails.customers.customer_days import DAY_US
+from billing_pipeline.guardrails.customers.registry_grants import GrantKey, grant_commands
 from billing_pipeline.guardrails.ports import Ledger
-from billing_pipeline.guardrails.registry_grants import GrantKey, grant_commands
 
 WAIT_SECONDS = 60.0
 

@@ -19,8 +19,8 @@ from billing_pipeline.guardrails.velocity.detector import judge, may_be_too_much
 from billing_pipeline.guardrails.velocity.pausing import pause_of
 from billing_pipeline.guardrails.velocity.series import MINUTE_US, Minute
 from billing_pipeline.guardrails.velocity.verdict import Verdict
-from billing_pipeline.guardrails.velocity_baselines import Baselines
-from billing_pipeline.guardrails.velocity_reading import (
+from billing_pipeline.guardrails.watching.baselines import Baselines
+from billing_pipeline.guardrails.watching.reading import (
     ScopeKey,
     active_minutes,
     agreed_minute,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.contract.registry import RegistryChange
+from billing_pipeline.guardrails.customers.registry_book import RegistryBook
 from billing_pipeline.guardrails.policies.policy import PlanPolicies, Policies, Policy
-from billing_pipeline.guardrails.registry_book import RegistryBook
 from billing_pipeline.guardrails.terms import BreakerTerms, LimitTerm, NoTerms, Terms, VelocityTerms
 from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline_tests.guardrails.made_customers import MadeCustomers, acme, at, made_books

@@ -20,8 +20,8 @@ from billing_pipeline.errors import (
 )
 from billing_pipeline.guardrails.answers import Answer, Denied, Ended, Extended, Granted
 from billing_pipeline.guardrails.balance import CustomerBalance
+from billing_pipeline.guardrails.calling.wire import from_json, to_json
 from billing_pipeline.guardrails.requests import Extend, Request, Reserve
-from billing_pipeline.guardrails.wire import from_json, to_json
 
 ApiKey = str | Callable[[], str]
 """A callable is asked before each request, so a key can be replaced while the client runs. It is never logged."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Self
 
 from billing_pipeline.contract.registry import Registry
-from billing_pipeline.guardrails.customer_days import CustomerDays
+from billing_pipeline.guardrails.customers.customer_days import CustomerDays
 from billing_pipeline.rating.holdings import Rules
 
 REFRESH_SECONDS = 10.0

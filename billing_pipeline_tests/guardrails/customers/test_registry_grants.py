@@ -10,9 +10,14 @@ from billing_pipeline.contract.registry import Registry, RegistryChange
 from billing_pipeline.errors import GrantsRefusedError, GuardUnavailableError
 from billing_pipeline.gateway.guard_chores import registry_chores
 from billing_pipeline.guardrails.commands import AddGrant, VoidGrant
-from billing_pipeline.guardrails.grant_sync import GrantSync, SyncedGrants, known_grants, sync_grants
+from billing_pipeline.guardrails.customers.grant_sync import (
+    GrantSync,
+    SyncedGrants,
+    known_grants,
+    sync_grants,
+)
+from billing_pipeline.guardrails.customers.registry_grants import grant_commands
 from billing_pipeline.guardrails.nano import NANO
-from billing_pipeline.guardrails.registry_grants import grant_commands
 from billing_pipeline_tests.guardrails.made_customers import MadeCustomers, acme, at, made_books
 from billing_pipeline_tests.guardrails.made_ledger import Clock, MadeLedger
 

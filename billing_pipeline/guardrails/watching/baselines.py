@@ -4,7 +4,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from billing_pipeline.guardrails.velocity.baseline import Baseline, baseline_of
-from billing_pipeline.guardrails.velocity_reading import (
+from billing_pipeline.guardrails.watching.reading import (
     ScopeKey,
     past_hours,
     recent_minutes,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from billing_pipeline.guardrails.answers import Denied, Ended, Extended, Granted
 from billing_pipeline.guardrails.balance import CustomerBalance, Funds, GrantLeft, LimitLeft, SessionUse
+from billing_pipeline.guardrails.calling.wire import AMOUNTS, INSTANTS, NUMBERS, from_json, to_json
 from billing_pipeline.guardrails.requests import Extend, Release, Reserve, Settle
-from billing_pipeline.guardrails.wire import AMOUNTS, INSTANTS, NUMBERS, from_json, to_json
 
 ANSWERS = (Granted, Denied, Ended, Extended, CustomerBalance)
 PARTS = (Funds, GrantLeft, LimitLeft, SessionUse)

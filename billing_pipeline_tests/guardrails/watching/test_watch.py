@@ -11,7 +11,7 @@ from billing_pipeline.guardrails.commands import DecideReview, SetLimit
 from billing_pipeline.guardrails.requests import Settle
 from billing_pipeline.guardrails.terms import VelocityTerms
 from billing_pipeline.guardrails.velocity.series import MINUTE_US
-from billing_pipeline.guardrails.velocity_watch import VelocityWatch
+from billing_pipeline.guardrails.watching.watch import VelocityWatch
 from billing_pipeline_tests.guardrails.made_ledger import START_US, MadeLedger, made_reserve, made_terms
 
 NOW = START_US + 10 * 24 * 60 * MINUTE_US + 30_000_000

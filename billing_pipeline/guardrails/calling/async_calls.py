@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from billing_pipeline.guardrails.answers import Ended, Extended, Granted
-from billing_pipeline.guardrails.asking import (
+from billing_pipeline.guardrails.calling.asking import (
     Cost,
     ReserveFields,
     extend_request,
@@ -13,9 +13,9 @@ from billing_pipeline.guardrails.asking import (
     reserve_request,
     settle_request,
 )
-from billing_pipeline.guardrails.asks import AsyncAsk
-from billing_pipeline.guardrails.guarding import Guarding, check_coroutine, check_fields
-from billing_pipeline.guardrails.held import AsyncHold, OnError, WhenUnreachable
+from billing_pipeline.guardrails.calling.asks import AsyncAsk
+from billing_pipeline.guardrails.calling.guarding import Guarding, check_coroutine, check_fields
+from billing_pipeline.guardrails.calling.held import AsyncHold, OnError, WhenUnreachable
 
 P = ParamSpec("P")
 R = TypeVar("R")

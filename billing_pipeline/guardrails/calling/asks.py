@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from billing_pipeline.errors import GuardUnavailableError
 from billing_pipeline.guardrails.answers import Answer, Denied, Ended, Extended, Granted
-from billing_pipeline.guardrails.denials import denied_error
+from billing_pipeline.guardrails.calling.denials import denied_error
 from billing_pipeline.guardrails.requests import Extend, Release, Request, Reserve, Settle
 
 Expected = TypeVar("Expected", Granted, Ended, Extended)
