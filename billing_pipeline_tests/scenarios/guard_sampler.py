@@ -1,6 +1,7 @@
 """Looks at the guard's tables all the time, each time at one moment: what is above a limit, what does not add up."""
 
 import threading
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -56,8 +57,12 @@ class Sampler:
 
     def _run(self) -> None:
         try:
-            while not self._enough.wait(PAUSE_SECONDS):
+            took_seconds = 0.0
+            # At most a third of the time, so that looking does not keep those from working who are looked at.
+            while not self._enough.wait(max(PAUSE_SECONDS, 2 * took_seconds)):
+                begun = time.monotonic()
                 self._look()
+                took_seconds = time.monotonic() - begun
             self._look()
         except BaseException as error:  # noqa: BLE001 - raised where the block ends
             self._failure = error

@@ -28,7 +28,7 @@ from billing_pipeline_tests.scenarios.naive_guard import naive_overshoot, naive_
 CLIENTS = (1, 8, 64, 256)
 WRITERS = 2
 SHORT_RESERVES = {1: 60, 8: 200, 64: 500, 256: 600}
-LONG_RESERVES = {1: 1500, 8: 6000, 64: 20_000, 256: 20_000}
+LONG_RESERVES = {1: 1500, 8: 6000, 64: 10_000, 256: 10_000}
 ACCOUNTS = {"one hot account": 1, "1,000 accounts": 1000}
 ACTING, ESTIMATE = 64, 100
 NAIVE_RESERVES, NAIVE_ASKED, NAIVE_LIMIT, NAIVE_RACES = 120, 75, 1500, 3
