@@ -24,7 +24,9 @@ class ApswConnection:
 
     def execute(self, sql: str, values: tuple[Any, ...] = ()) -> "ApswCursor":
         with _sqlite3_errors():
-            return ApswCursor(self._connection.execute(self._rewrite(sql), values).fetchall())
+            before = self._connection.total_changes()
+            rows = self._connection.execute(self._rewrite(sql), values).fetchall()
+            return ApswCursor(rows, self._connection.total_changes() - before)
 
     def executemany(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> "ApswCursor":
         with _sqlite3_errors():
