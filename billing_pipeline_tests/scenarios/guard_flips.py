@@ -12,7 +12,7 @@ from billing_pipeline.guardrails.commands import Lift, Stop
 from billing_pipeline.guardrails.ledger_writer import LedgerWriter
 from billing_pipeline.guardrails.requests import Settle
 from billing_pipeline_tests.guardrails.made_ledger import TermsByCustomer, made_reserve
-from billing_pipeline_tests.scenarios.guard_terms import lasting_terms, open_writer
+from billing_pipeline_tests.scenarios.guard_terms import is_over, lasting_terms, open_writer
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -112,7 +112,7 @@ def ask_on_and_on(url: str, number: int, stopping: Any, denied: Any, granted: An
 
     def client(place: int) -> None:
         turn = 0
-        while not stopping.is_set():
+        while not is_over(stopping):
             turn += 1
             project, session = f"p{place % 2}", f"s{place % 4}"
             request = made_reserve(f"{number}/{place}/{turn}", 75, project_id=project, session_id=session)

@@ -1,5 +1,8 @@
 """The terms of the guard's stories, and a writer over a control database by the database's own clock."""
 
+from multiprocessing import parent_process
+from typing import Any
+
 from billing_pipeline.guardrails.ledger_writer import LedgerWriter
 from billing_pipeline.guardrails.store.opening import open_store
 from billing_pipeline.guardrails.terms import LimitTerm, Terms
@@ -22,3 +25,9 @@ def hard(scope_kind: str, window: str, amount: int) -> LimitTerm:
 def open_writer(url: str, terms: TermsByCustomer) -> LedgerWriter:
     """One more writer; in another process, or beside others in this one."""
     return LedgerWriter(open_store(url), terms, PriceByUnit(), sweep_seconds=SWEEP_SECONDS)
+
+
+def is_over(stopping: Any) -> bool:
+    """Whether a process is to end: it was told so by an event, or who has started it is gone."""
+    parent = parent_process()
+    return stopping.is_set() or (parent is not None and not parent.is_alive())

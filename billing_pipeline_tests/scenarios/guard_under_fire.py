@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +27,7 @@ from billing_pipeline.guardrails.requests import Extend, Release, Reserve, Settl
 from billing_pipeline.guardrails.terms import BreakerTerms, Terms
 from billing_pipeline.guardrails.usage import Usage
 from billing_pipeline_tests.guardrails.made_ledger import TermsByCustomer, made_reserve
-from billing_pipeline_tests.scenarios.guard_terms import hard, lasting_terms, open_writer
+from billing_pipeline_tests.scenarios.guard_terms import hard, is_over, lasting_terms, open_writer
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -196,7 +197,7 @@ def live(url: str, path: Path, before: Path | None, stopping: Any) -> None:
             Client(writer, path.name, note).take_over(left_behind(before))
         threads = [
             threading.Thread(
-                target=Client(writer, f"{path.name}/{number}", note).work, args=(stopping.is_set,)
+                target=Client(writer, f"{path.name}/{number}", note).work, args=(partial(is_over, stopping),)
             )
             for number in range(THREADS)
         ]
@@ -220,10 +221,10 @@ class Client:
         self._refused_us = 0
         """When the last act was refused for the first time; 0 where it was not."""
 
-    def work(self, is_over: Callable[[], bool]) -> None:
+    def work(self, must_end: Callable[[], bool]) -> None:
         """One action after the other."""
         turn = 0
-        while not is_over():
+        while not must_end():
             turn += 1
             hold = self._reserve(turn)
             if hold is not None:
