@@ -111,7 +111,8 @@ def _true_up(book: Book, command: TrueUp, at_us: int) -> Done:
             at_us,
             held=0,
             spent=command.amount,
-            needs_credit=account.available > 0 or account.overdraft < 0,
+            # Who has been granted credit and owes nothing is not made to owe: what no credit is there for is overdraft.
+            needs_credit=account.overdraft < 0 or (account.issued < 0 <= account.available),
         )
     else:
         give_back(book, account, -command.amount, kind="true_up", reference=command.reference, at_us=at_us)

@@ -85,7 +85,7 @@ class SqliteStore(LookUps):
         unknown = dict.fromkeys(key for key in keys if key not in book.answers)
         book.answers.update(unknown)
         for count, values in statements.parts(list(unknown)):
-            for customer_id, key in self._rows(statements.answered(count), values * 2):
+            for customer_id, key in self._rows(statements.answered(count), values):
                 del book.answers[customer_id, key]
 
     @property

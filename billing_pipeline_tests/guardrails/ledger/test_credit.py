@@ -115,6 +115,15 @@ def test_a_true_up_downwards_gives_back(ledger: MadeLedger) -> None:
     assert remaining(ledger) == {"first": 5, "second": 30}
 
 
+def test_a_true_up_of_spent_credit_is_overdraft(ledger: MadeLedger) -> None:
+    """Where all credit is spent, what was invoiced above it is owed as an overdraft, and the next grant fills it."""
+    ledger.terms.for_all = made_terms(needs_credit=True)
+    grant(ledger, "g", 30)
+    spend(ledger, "k", 30)
+    ledger.do(TrueUp(customer_id="acme", currency="usd", reference="2026-12", amount=5))
+    assert ledger.account("acme") == {"issued": -30, "available": 0, "held": 0, "spent": 35, "overdraft": -5}
+
+
 def test_a_true_up_gives_back_no_more_than_was_burned(ledger: MadeLedger) -> None:
     """What time has taken of a grant was never burned: it is not given back, and does not expire twice."""
     grant(ledger, "kept", 100)
