@@ -50,6 +50,8 @@ bench: setup ## Benchmarks, each beside its baseline
 	$(VENV)/bin/python benchmarks/dedup_history.py --case 35:200000
 	$(VENV)/bin/python benchmarks/backfill.py --days 30 --events 20000
 	$(VENV)/bin/python benchmarks/rating.py
+	$(VENV)/bin/python benchmarks/guard.py --calls 10000 --baseline-calls 2000
+	$(VENV)/bin/python benchmarks/velocity.py --customers 2
 
 docs: setup ## Make the generated pages of docs/ anew
 	$(VENV)/bin/python -m billing_pipeline.schemas.document > docs/tables.md
