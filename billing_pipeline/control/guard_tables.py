@@ -160,7 +160,12 @@ GUARD_WINDOWS = Table(
     Column("settled", BigInteger, nullable=False),
     Column("unguarded", BigInteger, nullable=False),
     Column("calls", BigInteger, nullable=False),
-    Index("guard_windows_by_time", "time_window", "starts_at"),
+    Index(
+        "guard_windows_by_minute",
+        "starts_at",
+        sqlite_where=text("time_window = 'minute'"),
+        postgresql_where=text("time_window = 'minute'"),
+    ),
 )
 
 GUARD_SESSIONS = Table(

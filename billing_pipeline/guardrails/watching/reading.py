@@ -3,7 +3,7 @@
 Each function is a transaction of its own, and short: on SQLite a reader keeps the ledger's writer waiting.
 """
 
-from sqlalchemy import ColumnElement, Engine, and_, select, true
+from sqlalchemy import ColumnElement, Engine, and_, literal_column, select, true
 
 from billing_pipeline.control.guard_tables import (
     GUARD_LIMITS,
@@ -51,7 +51,10 @@ def active_minutes(control: Engine, since_us: int, until_us: int) -> dict[ScopeK
             _WINDOWS.calls,
         )
         .where(
-            _WINDOWS.time_window == "minute", _WINDOWS.starts_at >= since_us, _WINDOWS.starts_at < until_us
+            # In its own words, as the index of minutes has it.
+            _WINDOWS.time_window == literal_column("'minute'"),
+            _WINDOWS.starts_at >= since_us,
+            _WINDOWS.starts_at < until_us,
         )
         .order_by(_WINDOWS.starts_at.desc())
         .limit(ACTIVE_ROWS_MOST)

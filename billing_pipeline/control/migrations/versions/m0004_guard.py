@@ -140,7 +140,13 @@ def upgrade() -> None:
         sa.Column("unguarded", sa.BigInteger, nullable=False),
         sa.Column("calls", sa.BigInteger, nullable=False),
     )
-    op.create_index("guard_windows_by_time", "guard_windows", ["time_window", "starts_at"])
+    op.create_index(
+        "guard_windows_by_minute",
+        "guard_windows",
+        ["starts_at"],
+        sqlite_where=sa.text("time_window = 'minute'"),
+        postgresql_where=sa.text("time_window = 'minute'"),
+    )
     op.create_table(
         "guard_sessions",
         sa.Column("scope", sa.String(540), primary_key=True),
