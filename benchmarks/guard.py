@@ -1,9 +1,9 @@
 """Measures the guard's ledger: reserve and settle in process, durable, by clients that all ask at once.
 
 Each client holds and settles in a loop: three scopes (credit, a limit of the customer, one of the project) and a
-session. The writer gathers what comes at once into one transaction; beside it the same clients with a transaction for
-every call, in the same run on the same disk. The limit is such that the last holds are denied: overshoot is what was
-admitted above it.
+session, in the event loop that `billing serve` has. The writer gathers what comes at once into one transaction; beside
+it the same clients with a transaction for every call, in the same run on the same disk. The limit is such that the last
+holds are denied: overshoot is what was admitted above it.
 
     python benchmarks/guard.py
     python benchmarks/guard.py --postgres postgresql+psycopg://postgres@127.0.0.1:5432/test --clients 64 256
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import uvicorn
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import create_engine, func, select, text
@@ -135,7 +136,8 @@ def measure(case: Case) -> Result:
         for grant in grants:
             grant.result()
         commits = writer.commits
-        seconds, latencies, denied = asyncio.run(ask(case, writer))
+        with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+            seconds, latencies, denied = runner.run(ask(case, writer))
         commits = writer.commits - commits
     if not denied and case.accounts == 1:
         raise SystemExit("the limit was not met, so that overshoot was not tried: give more --calls")

@@ -14,11 +14,7 @@ from billing_pipeline.schemas.tables import INVOICE_LINES
 
 _GRANTS = text(
     """
-SELECT g.customer_id, g.currency, g.grant_id, g.amount, g.remaining, (
-    SELECT coalesce(sum(-j.available), 0) FROM guard_journal AS j
-    WHERE j.customer_id = g.customer_id AND j.currency = g.currency AND j.reference = g.grant_id
-        AND j.kind IN ('grant_expiry', 'void')
-) AS lost
+SELECT g.customer_id, g.currency, g.grant_id, g.amount, g.remaining, g.lost
 FROM guard_grants AS g ORDER BY g.customer_id, g.currency, g.priority, g.created_at, g.grant_id
 """
 )
