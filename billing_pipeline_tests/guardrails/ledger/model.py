@@ -76,6 +76,20 @@ class Model:
             self.steps[session_id] = self.steps.get(session_id, 0) + 1
         return hold
 
+    def left(self, project_id: str) -> int:
+        """The largest amount that limits and credit let be held now; some amount where nothing bounds it."""
+        bounds = [
+            limit - self._used(length_us, of)
+            for limit, length_us, of in (
+                (self.daily_limit, DAY_US, None),
+                (self.minute_limit_of_projects, MINUTE_US, project_id),
+            )
+            if limit is not None
+        ]
+        if self.needs_credit:
+            bounds.append(self.available)
+        return max(min(bounds, default=50), 0)
+
     def _broken(self, session_id: str) -> str | None:
         if session_id in self.open_sessions:
             return "breaker_open"
@@ -85,15 +99,15 @@ class Model:
         return None
 
     def _is_over(self, amount: int, limit: int | None, length_us: int, project_id: str | None) -> bool:
-        if limit is None:
-            return False
-        used = sum(
+        return limit is not None and self._used(length_us, project_id) + amount > limit
+
+    def _used(self, length_us: int, project_id: str | None) -> int:
+        return sum(
             hold.counts
             for hold in self.holds
             if hold.granted_at // length_us == self.at_us // length_us
             and project_id in {None, hold.project_id}
         )
-        return used + amount > limit
 
     def settle(self, hold: ModelHold, amount: int) -> str:
         """How it was booked, or why it is refused."""

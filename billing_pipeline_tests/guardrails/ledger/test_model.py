@@ -24,13 +24,15 @@ WHO, WHY = "ops@example.com", "asked for"
 AMOUNTS = st.integers(0, 120)
 LIMITS = st.none() | st.integers(100, 600)
 TERMS = st.tuples(st.booleans(), LIMITS, LIMITS, st.sampled_from([1, 1, 2, 4, None]))
+ALL_LEFT, ONE_MORE = -1, -2
+"""Instead of an amount: just what may be held, and one more than that."""
 WHICH = st.integers(0, 7)
 """Which of the last holds."""
 RESERVE = st.tuples(
     st.just("reserve"),
     st.sampled_from(["p", "q"]),
     st.sampled_from(["s", "s", "t", None]),
-    AMOUNTS,
+    AMOUNTS | st.sampled_from([ALL_LEFT, ONE_MORE]),
     st.sampled_from([1, 90, 3600]),
 )
 SETTLE = st.tuples(st.just("settle"), WHICH, AMOUNTS | st.integers(100, 500))
@@ -87,6 +89,8 @@ class Story:
 
     def reserve(self, project: str, session: str | None, amount: int, ttl: int) -> None:
         """Ask twice, and compare the answer."""
+        if amount < 0:
+            amount = self.model.left(project) + (amount == ONE_MORE)
         request = made_reserve(
             f"k{next(self.numbers)}",
             amount,
