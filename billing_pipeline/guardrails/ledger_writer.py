@@ -152,9 +152,10 @@ class LedgerWriter:
             if book.changes:
                 self._store.commit(book.changes)
                 self.commits += 1
-                book.written()
             else:
                 self._store.roll_back()
+            # Also where all was refused: what was looked up for it would pile up.
+            book.written()
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
             self._take_back(group, error)
             return

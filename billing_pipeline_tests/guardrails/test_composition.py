@@ -45,7 +45,7 @@ def test_usage_is_held_and_settled_at_the_price_of_the_invoice(
             assert (denied.limit, denied.asked) == (100 * NANO, 108 * NANO)
             unknown = ask("c", "1", "bolt")
             assert isinstance(unknown, Denied)
-            assert unknown.reason == "customer bolt is not registered; register it"
+            assert unknown.reason == "customer bolt is not registered"
             queue.append("test", registered("bolt"))
             assert customers.refresh()
             assert isinstance(ask("d", "1", "bolt"), Granted)

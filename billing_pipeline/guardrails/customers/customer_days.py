@@ -65,7 +65,7 @@ class CustomerDays:
 
     def _make(self, customer_id: str, at_us: int) -> CustomerDay | NoTerms:
         if self.registry.customer(customer_id) is None:
-            return NoTerms("unknown_customer", f"customer {customer_id} is not registered; register it")
+            return NoTerms("unknown_customer", f"customer {customer_id} is not registered")
         agreement, _ = self._agreement(customer_id)
         starts_at = at_us - at_us % DAY_US
         ends_at = starts_at + DAY_US

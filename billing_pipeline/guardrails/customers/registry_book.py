@@ -73,7 +73,7 @@ class RegistryBook:
             return day
         what = f"project {project_id} of customer {customer_id}"
         if not days.registry.has_project(customer_id, project_id):
-            return NoTerms("unknown_project", f"{what} is not registered; register it")
+            return NoTerms("unknown_project", f"{what} is not registered")
         closed_at = days.registry.closed_at(customer_id, project_id)
         if closed_at is None:
             return day.starts_at, day.ends_at, self._terms(day)

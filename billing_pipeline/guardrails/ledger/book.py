@@ -93,7 +93,7 @@ class Book:
         """What limits come to, by customer and project; see `limits.limits_of`."""
 
     def written(self) -> None:
-        """All changes are durable: rows are clean, and those that nobody asks for again are let go."""
+        """All changes, if any, are durable: rows are clean, and those that nobody asks for again are let go."""
         changes, self.changes = self.changes, Changes()
         for changed in (changes.accounts, changes.grants, changes.windows, changes.sessions, changes.holds):
             for row in changed:
@@ -105,7 +105,16 @@ class Book:
         self.answers.clear()
         self.late.clear()
         self.trued_up.clear()
-        if len(self.windows) + len(self.window_sets) + len(self.sessions) + len(self.holds) > ROWS_KEPT:
+        kept = (
+            self.accounts,
+            self.windows,
+            self.window_sets,
+            self.sessions,
+            self.holds,
+            self.limits,
+            self.alerts,
+        )
+        if sum(map(len, kept)) > ROWS_KEPT:
             self.forget()
 
     def account(self, customer_id: str, currency: str) -> Account:

@@ -6,7 +6,7 @@ writers of several processes take turns by customer and never wait for each othe
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import Connection
@@ -26,8 +26,6 @@ from billing_pipeline.guardrails.store.columns import Values
 from billing_pipeline.guardrails.store.look_ups import LookUps
 from billing_pipeline.guardrails.store.postgres_connection import connect, location_of
 from billing_pipeline.ingest.postgres_server import first_line
-
-T = TypeVar("T")
 
 FOLLOWER = ""
 """Locked in place of a customer by who counts the log; no customer is named so."""

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.errors import GuardUnavailableError
@@ -24,8 +23,6 @@ from billing_pipeline.guardrails.store.columns import Values
 from billing_pipeline.guardrails.store.look_ups import LookUps
 from billing_pipeline.guardrails.store.sqlite_journal import void_journal
 from billing_pipeline.guardrails.store.sqlite_turn import SqliteTurn
-
-T = TypeVar("T")
 
 BUSY_SECONDS = 20.0
 """How long a group waits for the writers of other processes."""

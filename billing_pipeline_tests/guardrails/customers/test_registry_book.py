@@ -106,7 +106,7 @@ def test_terms_are_the_same_object_as_long_as_they_hold(books: RuleBooks) -> Non
 def test_nobody_is_held_for_who_is_unknown_closed_or_without_a_plan(books: RuleBooks) -> None:
     """And it is said which of them, with what to do."""
     nobody = RegistryBook(MadeCustomers(books, []), POLICIES)
-    assert refusal(nobody) == ("unknown_customer", "customer acme is not registered; register it")
+    assert refusal(nobody) == ("unknown_customer", "customer acme is not registered")
     without = RegistryBook(MadeCustomers(books, acme(plan=None)), POLICIES)
     assert refusal(without) == ("unknown_customer", "customer acme has no plan on 2026-10-20; assign one")
     ended = RegistryBook(MadeCustomers(books, acme(until="2026-10-20")), POLICIES)
@@ -114,7 +114,7 @@ def test_nobody_is_held_for_who_is_unknown_closed_or_without_a_plan(books: RuleB
     assert refusal(ended)[1].endswith("has no plan on 2026-10-20; assign one")
     assert refusal(RegistryBook(MadeCustomers(books, acme()), POLICIES), project="q") == (
         "unknown_project",
-        "project q of customer acme is not registered; register it",
+        "project q of customer acme is not registered",
     )
     before = RegistryBook(MadeCustomers(books, acme("late")), POLICIES)
     assert refusal(before, "2026-01-02T00:00:00Z")[1].endswith(

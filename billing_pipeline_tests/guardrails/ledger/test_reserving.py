@@ -255,6 +255,15 @@ def test_what_is_not_possible_is_refused_by_name(
     assert ledger.rows(select(GUARD_JOURNAL)) == []
 
 
+def test_what_was_looked_up_for_refusals_does_not_pile_up(ledger: MadeLedger) -> None:
+    """Requests that are all refused move nothing, and leave nothing behind in memory."""
+    usage = (Usage(unit="call", quantity="1"),)
+    for number in range(3):
+        with pytest.raises(UnpricedUsageError):
+            ledger.ask(made_reserve(f"k-{number}", amount=None, usage=usage))
+    assert ledger.writer._book.answers == {}
+
+
 def test_two_writers_of_one_database_agree(open_ledger: Callable[[], MadeLedger]) -> None:
     """What one writer has granted, stopped or limited, the other knows at its next request."""
     one, other = open_ledger(), open_ledger()
