@@ -5,6 +5,7 @@ is believed any more.
 """
 
 import secrets
+from collections.abc import Sized
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -105,7 +106,7 @@ class Book:
         self.answers.clear()
         self.late.clear()
         self.trued_up.clear()
-        kept = (
+        kept: tuple[Sized, ...] = (
             self.accounts,
             self.windows,
             self.window_sets,
