@@ -30,7 +30,7 @@ from billing_pipeline.control.tables import METADATA
 from billing_pipeline.errors import SettingsError
 from billing_pipeline.ingest.landing import STRETCH_RECORDS, Lander
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
-from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
 from billing_pipeline.lake.engine import Engine
 from billing_pipeline.lake.spark_engine import SparkEngine
 from billing_pipeline.lake.spark_process import check_installed

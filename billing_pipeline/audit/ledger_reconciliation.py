@@ -21,8 +21,8 @@ from billing_pipeline.guardrails.reconciliation.day import (
     RatedFigures,
     reconcile_day,
 )
-from billing_pipeline.invoicing.rating_inputs import metered_usage
-from billing_pipeline.invoicing.rating_stage import INVOICED_COLUMNS
+from billing_pipeline.invoicing.lines.rating_inputs import metered_usage
+from billing_pipeline.invoicing.lines.rating_stage import INVOICED_COLUMNS
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import start_of
 from billing_pipeline.metering.marginal_rollups import USAGE_DAY_COLUMNS

@@ -8,8 +8,8 @@ from typing import Any
 
 from billing_pipeline.audit.draft_usage import UsageDays
 from billing_pipeline.audit.simulated import ChargeKey
-from billing_pipeline.invoicing.rating_inputs import SQL
-from billing_pipeline.invoicing.rating_stage import INVOICED_COLUMNS
+from billing_pipeline.invoicing.lines.rating_inputs import SQL
+from billing_pipeline.invoicing.lines.rating_stage import INVOICED_COLUMNS
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.stage import Workshop
 from billing_pipeline.rating.charges import INVOICE_COMPONENTS, MeteredQuantity

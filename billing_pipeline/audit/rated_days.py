@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.reconciliation.day import Prices, RatedFigures
-from billing_pipeline.invoicing.rating_inputs import rated_before
+from billing_pipeline.invoicing.lines.rating_inputs import rated_before
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop

@@ -16,7 +16,7 @@ from billing_pipeline.control.partition_records import PartitionRecord, latest
 from billing_pipeline.control.rule_book_uses import recorded
 from billing_pipeline.errors import EngineFileError, ReplayRefusedError
 from billing_pipeline.guardrails.anomalies.report import report_anomalies
-from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.lake.iceberg import DataFile
 from billing_pipeline.lake.overlay import OverlaidLake

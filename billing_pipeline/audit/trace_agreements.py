@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from billing_pipeline.audit.trace_rows import LineRow, RollupRow
-from billing_pipeline.invoicing.rating_inputs import rated_before
+from billing_pipeline.invoicing.lines.rating_inputs import rated_before
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until

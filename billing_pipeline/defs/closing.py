@@ -19,7 +19,7 @@ from billing_pipeline.defs.event_files import events_held_open
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE, checked_range_tags, range_tags
 from billing_pipeline.defs.restating import days_to_restate
 from billing_pipeline.errors import CloseGateError, CloseRunError
-from billing_pipeline.invoicing.push_stage import PUSHES
+from billing_pipeline.invoicing.push.push_stage import PUSHES
 from billing_pipeline.lake.leftovers import remove_leftovers
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.rollups import versions_found

@@ -8,8 +8,8 @@ from billing_pipeline.defs.ingest import SINGLE_RUN
 from billing_pipeline.defs.partitions import DAILY, days_of
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import OWNERS, report, spec
-from billing_pipeline.invoicing.push_stage import push_days, pushed_partitions, refuse_unclosed
-from billing_pipeline.invoicing.rating_stage import list_invoice_lines
+from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines
+from billing_pipeline.invoicing.push.push_stage import push_days, pushed_partitions, refuse_unclosed
 from billing_pipeline.rating.money import format_minor
 from billing_pipeline.schemas.tables import INVOICE_LINES
 

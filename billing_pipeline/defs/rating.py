@@ -9,7 +9,7 @@ from billing_pipeline.defs.metering import OF_POSTING_DAY
 from billing_pipeline.defs.partitions import DAILY, days_of
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import report, spec
-from billing_pipeline.invoicing.rating_stage import rate
+from billing_pipeline.invoicing.lines.rating_stage import rate
 from billing_pipeline.schemas.tables import BLOCKED_INVOICES, RATED_CHARGES, RATED_PERIODS
 
 RATED = (RATED_CHARGES, RATED_PERIODS, BLOCKED_INVOICES)

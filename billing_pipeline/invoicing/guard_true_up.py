@@ -16,7 +16,7 @@ from billing_pipeline.guardrails.commands import TrueUp
 from billing_pipeline.guardrails.nano import NANO
 from billing_pipeline.guardrails.ports import Ledger
 from billing_pipeline.guardrails.reconciliation.true_up import AccountFigures
-from billing_pipeline.invoicing.invoice_periods import customers_ending
+from billing_pipeline.invoicing.lines.invoice_periods import customers_ending
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import start_of
 from billing_pipeline.metering.registry_relations import registry_until

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from billing_pipeline.errors import NoInvoiceError
-from billing_pipeline.invoicing.line_order import LINE_RANK
+from billing_pipeline.invoicing.lines.line_order import LINE_RANK
 from billing_pipeline.metering.stage import scan
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor, grouped, plain

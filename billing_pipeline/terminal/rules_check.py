@@ -104,7 +104,7 @@ def _seen(pipeline: Pipeline, report: _Report) -> list[SeenUsage]:
     if not pipeline.settings.lake_path.is_dir():
         report.usage = f"{pipeline.settings.home} holds no usage to check against"
         return []
-    from billing_pipeline.invoicing.seen_usage import DAYS, seen_usage
+    from billing_pipeline.invoicing.lines.seen_usage import DAYS, seen_usage
 
     try:
         found = list(seen_usage(pipeline.workshop))

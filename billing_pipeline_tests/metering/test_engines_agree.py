@@ -12,7 +12,7 @@ from billing_pipeline.audit.conservation import line_faults, record_faults
 from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
-from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
 from billing_pipeline.lake.content_hash import row_hash
 from billing_pipeline.lake.engine import Engine
 from billing_pipeline.metering.restated import restate

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from billing_pipeline.contract.instants import instant_text, microseconds_of
 from billing_pipeline.demo.company import company_log
-from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
 from billing_pipeline.lake.content_hash import row_hash
 from billing_pipeline.lake.engine import Engine
 from billing_pipeline.metering.calendar import days_between

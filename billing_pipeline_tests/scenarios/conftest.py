@@ -198,7 +198,7 @@ def stripe_invoices(in_home: Callable[[Path], Any]) -> Callable[[Path], list[dic
         import stripe
 
         from billing_pipeline.invoicing.simulator.server import running_simulator
-        from billing_pipeline.invoicing.stripe_connection import SIMULATOR_KEY
+        from billing_pipeline.invoicing.stripe.connection import SIMULATOR_KEY
 
         with in_home(home):
             path = load_settings().simulator_path

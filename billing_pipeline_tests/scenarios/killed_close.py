@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from billing_pipeline.cli import billing
 from billing_pipeline.definitions import defs
 from billing_pipeline.ingest.sqlite_queue import SqliteQueue
-from billing_pipeline.invoicing.stripe_gateway import StripeGateway
+from billing_pipeline.invoicing.stripe.gateway import StripeGateway
 from billing_pipeline.lake.iceberg import Lake
 from billing_pipeline.pipeline import Pipeline
 

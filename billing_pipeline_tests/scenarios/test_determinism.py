@@ -21,7 +21,7 @@ from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.demo.company import company_log
 from billing_pipeline.ingest.landing import Lander
-from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
 from billing_pipeline.metering.control_records import separate_registry_changes
 from billing_pipeline.metering.identity import identify
 from billing_pipeline.metering.rollups import list_unmetered, roll_up, versions_found

@@ -7,7 +7,7 @@ from billing_pipeline.invoicing.simulator.api_error import ApiError, missing, no
 from billing_pipeline.invoicing.simulator.call import Call, endpoint
 from billing_pipeline.invoicing.simulator.listing import created_within, page
 from billing_pipeline.invoicing.simulator.store import Transaction
-from billing_pipeline.invoicing.stripe_amounts import stripe_amount_fault
+from billing_pipeline.invoicing.stripe.amounts import stripe_amount_fault
 
 MAX_LINES = 250
 _SHARED_FIELDS = ("amount", "currency", "description", "discountable", "livemode", "metadata", "period")

@@ -4,7 +4,7 @@ import pytest
 
 from billing_pipeline.errors import SettingsError
 from billing_pipeline.invoicing.simulator.server import running_simulator
-from billing_pipeline.invoicing.stripe_connection import connect_stripe
+from billing_pipeline.invoicing.stripe.connection import connect_stripe
 from billing_pipeline.settings import Settings, load_settings
 
 

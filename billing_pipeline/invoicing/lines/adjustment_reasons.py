@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import date
 from typing import NamedTuple
 
-from billing_pipeline.invoicing.invoice_periods import BlockedPeriod, InvoicePeriod, answers_from
+from billing_pipeline.invoicing.lines.invoice_periods import BlockedPeriod, InvoicePeriod, answers_from
 from billing_pipeline.rating.charge_models.price import dimension_values
 from billing_pipeline.rating.charges import LineKey
 

@@ -16,7 +16,7 @@ from billing_pipeline.errors import (
     StripeServerError,
     StripeUnreachableError,
 )
-from billing_pipeline.invoicing.stripe_port import (
+from billing_pipeline.invoicing.stripe.port import (
     CUSTOMER_ID,
     LINE_ID,
     PUSH,

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from billing_pipeline.invoicing.description import describe
-from billing_pipeline.invoicing.evidence import digest
+from billing_pipeline.invoicing.lines.description import describe
+from billing_pipeline.invoicing.lines.evidence import digest
 from billing_pipeline.rating.adjustments import Booking
 from billing_pipeline.rating.charges import LineKey
 from billing_pipeline.rating.money import plain

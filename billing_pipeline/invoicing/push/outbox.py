@@ -22,8 +22,8 @@ from billing_pipeline.control.tables import (
     STRIPE_REQUEST_FAILURES,
     STRIPE_REQUESTS,
 )
-from billing_pipeline.invoicing.planned import PlannedInvoice
-from billing_pipeline.invoicing.stripe_plan import StripePlan, idempotency_key, stripe_plan
+from billing_pipeline.invoicing.push.plan import StripePlan, idempotency_key, stripe_plan
+from billing_pipeline.invoicing.push.planned import PlannedInvoice
 
 
 class State(StrEnum):

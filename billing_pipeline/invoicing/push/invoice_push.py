@@ -14,11 +14,11 @@ from sqlalchemy import Engine
 
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.errors import StripeDifferenceError, StripeError, StripeGoneError
-from billing_pipeline.invoicing.outbox import Outbox, Progress, Push, State
-from billing_pipeline.invoicing.planned import PlannedInvoice, invoice_faults
-from billing_pipeline.invoicing.stripe_port import StripePort
-from billing_pipeline.invoicing.stripe_sending import Sender
-from billing_pipeline.invoicing.stripe_steps import BOOK_THE_DIFFERENCE, Steps
+from billing_pipeline.invoicing.push.outbox import Outbox, Progress, Push, State
+from billing_pipeline.invoicing.push.planned import PlannedInvoice, invoice_faults
+from billing_pipeline.invoicing.push.sending import Sender
+from billing_pipeline.invoicing.push.steps import BOOK_THE_DIFFERENCE, Steps
+from billing_pipeline.invoicing.stripe.port import StripePort
 
 _MAX_STEPS = 30
 """Far more than a push has: a bound on what another process could make us repeat."""

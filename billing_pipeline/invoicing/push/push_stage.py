@@ -9,9 +9,9 @@ from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.control.partition_records import latest
 from billing_pipeline.errors import CloseGateError
-from billing_pipeline.invoicing.line_order import LINE_RANK
-from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
-from billing_pipeline.invoicing.stripe_push import PushResult, push_invoices
+from billing_pipeline.invoicing.lines.line_order import LINE_RANK
+from billing_pipeline.invoicing.push.invoice_push import PushResult, push_invoices
+from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import Calendar
 from billing_pipeline.metering.registry_relations import registry_until
@@ -51,7 +51,7 @@ def push_days(
     workshop: Workshop, control: "Engine", settings: Settings, days: Sequence[date]
 ) -> list[PushResult]:
     """Push every invoice whose period ends on one of the days; what is in Stripe already stays as it is."""
-    from billing_pipeline.invoicing.stripe_connection import connect_stripe
+    from billing_pipeline.invoicing.stripe.connection import connect_stripe
 
     invoices = planned_invoices(workshop, days)
     if not invoices:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.invoicing.rating_stage import list_invoice_lines, rate
+from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.contract.registry import Registry, RegistryChange
-from billing_pipeline.invoicing.invoice_periods import (
+from billing_pipeline.invoicing.lines.invoice_periods import (
     BlockedPeriod,
     InvoicePeriod,
     answers_from,

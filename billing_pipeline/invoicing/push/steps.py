@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from billing_pipeline.errors import StripeDifferenceError, StripeGoneError, StripeRefusedError
-from billing_pipeline.invoicing.outbox import Outbox, Progress, Push, SentRequest, State
-from billing_pipeline.invoicing.stripe_plan import differences
-from billing_pipeline.invoicing.stripe_port import LINE_ID, Parameters, StripeInvoice, StripePort
-from billing_pipeline.invoicing.stripe_sending import Sender
+from billing_pipeline.invoicing.push.outbox import Outbox, Progress, Push, SentRequest, State
+from billing_pipeline.invoicing.push.plan import differences
+from billing_pipeline.invoicing.push.sending import Sender
+from billing_pipeline.invoicing.stripe.port import LINE_ID, Parameters, StripeInvoice, StripePort
 
 CREATE_CUSTOMER = "create_customer"
 CREATE_INVOICE = "create_invoice"

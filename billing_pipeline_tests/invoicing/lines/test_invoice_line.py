@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.invoicing.evidence import UsageEvidence
-from billing_pipeline.invoicing.lines import (
+from billing_pipeline.invoicing.lines.evidence import UsageEvidence
+from billing_pipeline.invoicing.lines.invoice_line import (
     InvoiceLine,
     Provenance,
     by_currency,

@@ -1,4 +1,4 @@
-"""What the push needs of Stripe. `stripe_gateway.StripeGateway` is the one adapter; tests wrap or fake it."""
+"""What the push needs of Stripe. `gateway.StripeGateway` is the one adapter; tests wrap or fake it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

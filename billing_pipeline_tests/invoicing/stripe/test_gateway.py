@@ -14,8 +14,8 @@ from billing_pipeline.errors import (
 )
 from billing_pipeline.invoicing.simulator.api import Handler, Request, Response
 from billing_pipeline.invoicing.simulator.server import running_simulator
-from billing_pipeline.invoicing.stripe_gateway import StripeGateway
-from billing_pipeline.invoicing.stripe_port import CUSTOMER_ID, LINE_ID, PUSH
+from billing_pipeline.invoicing.stripe.gateway import StripeGateway
+from billing_pipeline.invoicing.stripe.port import CUSTOMER_ID, LINE_ID, PUSH
 
 API_KEY = "sk_test_do_not_show_me"
 

@@ -11,22 +11,22 @@ from itertools import chain
 from typing import NamedTuple
 
 from billing_pipeline.contract.registry import Registry
-from billing_pipeline.invoicing.adjustment_reasons import Posting
-from billing_pipeline.invoicing.conflicts import unsettled_conflicts
-from billing_pipeline.invoicing.invoice_periods import (
+from billing_pipeline.invoicing.lines.adjustment_reasons import Posting
+from billing_pipeline.invoicing.lines.conflicts import unsettled_conflicts
+from billing_pipeline.invoicing.lines.invoice_line import InvoiceLine
+from billing_pipeline.invoicing.lines.invoice_periods import (
     InvoicePeriod,
     answers_from,
     customers_ending,
     invoice_periods,
 )
-from billing_pipeline.invoicing.lines import InvoiceLine
-from billing_pipeline.invoicing.period_rating import (
+from billing_pipeline.invoicing.lines.period_rating import (
     CustomerUsage,
     RatedInvoice,
     owed_periods,
     rate_invoice_period,
 )
-from billing_pipeline.invoicing.rating_inputs import (
+from billing_pipeline.invoicing.lines.rating_inputs import (
     SQL,
     Row,
     blocked_before,

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
-from billing_pipeline.invoicing.stripe_amounts import to_stripe_amount
-from billing_pipeline.invoicing.stripe_port import CUSTOMER_ID, LINE_ID, PUSH, StripeInvoice, StripeLine
+from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
+from billing_pipeline.invoicing.stripe.amounts import to_stripe_amount
+from billing_pipeline.invoicing.stripe.port import CUSTOMER_ID, LINE_ID, PUSH, StripeInvoice, StripeLine
 
 LINES_PER_REQUEST = 100
 

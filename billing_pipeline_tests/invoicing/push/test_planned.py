@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing_pipeline.errors import StripeAmountError
-from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine, invoice_faults
-from billing_pipeline.invoicing.stripe_amounts import stripe_amount_fault, to_stripe_amount
-from billing_pipeline.invoicing.stripe_plan import StripePlan, differences, idempotency_key, stripe_plan
-from billing_pipeline.invoicing.stripe_port import StripeInvoice, StripeLine
+from billing_pipeline.invoicing.push.plan import StripePlan, differences, idempotency_key, stripe_plan
+from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine, invoice_faults
+from billing_pipeline.invoicing.stripe.amounts import stripe_amount_fault, to_stripe_amount
+from billing_pipeline.invoicing.stripe.port import StripeInvoice, StripeLine
 
 _LINES = st.lists(
     st.builds(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.invoicing.rating_stage import rate
+from billing_pipeline.invoicing.lines.rating_stage import rate
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.rule_book import RuleBook, RuleBooks

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from billing_pipeline.errors import StripeRefusedError, StripeServerError
-from billing_pipeline.invoicing.outbox import Outbox, SentRequest
-from billing_pipeline.invoicing.stripe_plan import canonical_json
-from billing_pipeline.invoicing.stripe_port import Parameters
+from billing_pipeline.invoicing.push.outbox import Outbox, SentRequest
+from billing_pipeline.invoicing.push.plan import canonical_json
+from billing_pipeline.invoicing.stripe.port import Parameters
 
 KEY_LIFE_HOURS = 23
 """An hour less than what Stripe promises."""

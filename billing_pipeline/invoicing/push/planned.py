@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from billing_pipeline.errors import CurrencyError, StripeAmountError
-from billing_pipeline.invoicing.stripe_amounts import to_stripe_amount
+from billing_pipeline.invoicing.stripe.amounts import to_stripe_amount
 
 MAX_LINES = 250
 """Stripe's limit per invoice."""

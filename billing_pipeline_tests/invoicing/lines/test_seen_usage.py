@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.invoicing.seen_usage import seen_usage
+from billing_pipeline.invoicing.lines.seen_usage import seen_usage
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 

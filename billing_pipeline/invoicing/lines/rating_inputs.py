@@ -7,7 +7,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from billing_pipeline.invoicing.invoice_periods import BlockedPeriod
+from billing_pipeline.invoicing.lines.invoice_periods import BlockedPeriod
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.stage import Workshop
 from billing_pipeline.rating.adjustments import Booked

@@ -9,11 +9,11 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from billing_pipeline.control.database import open_control
-from billing_pipeline.invoicing.outbox import Outbox, State
-from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
+from billing_pipeline.invoicing.push.invoice_push import PushResult, push_invoices
+from billing_pipeline.invoicing.push.outbox import Outbox, State
+from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
 from billing_pipeline.invoicing.simulator.server import running_simulator
-from billing_pipeline.invoicing.stripe_gateway import StripeGateway
-from billing_pipeline.invoicing.stripe_push import PushResult, push_invoices
+from billing_pipeline.invoicing.stripe.gateway import StripeGateway
 
 POSTGRES_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
 INVOICE = PlannedInvoice(

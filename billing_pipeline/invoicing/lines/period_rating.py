@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from billing_pipeline.invoicing.adjustment_reasons import AdjustmentReasons, Posting
-from billing_pipeline.invoicing.conflicts import Conflict
-from billing_pipeline.invoicing.evidence import UsageEvidence
-from billing_pipeline.invoicing.invoice_periods import BlockedPeriod, InvoicePeriod, answers_from
-from billing_pipeline.invoicing.lines import InvoiceLine, Provenance, invoice_lines
+from billing_pipeline.invoicing.lines.adjustment_reasons import AdjustmentReasons, Posting
+from billing_pipeline.invoicing.lines.conflicts import Conflict
+from billing_pipeline.invoicing.lines.evidence import UsageEvidence
+from billing_pipeline.invoicing.lines.invoice_line import InvoiceLine, Provenance, invoice_lines
+from billing_pipeline.invoicing.lines.invoice_periods import BlockedPeriod, InvoicePeriod, answers_from
 from billing_pipeline.rating.adjustments import Booked, UsagePeriod, rate_invoice
 from billing_pipeline.rating.agreement import Agreement, Rerating
 from billing_pipeline.rating.charges import LineKey, MeteredQuantity

@@ -10,12 +10,12 @@ from sqlalchemy import Engine, text
 
 from billing_pipeline.control.database import open_control
 from billing_pipeline.errors import StripeServerError, StripeUnreachableError
-from billing_pipeline.invoicing.outbox import Outbox
-from billing_pipeline.invoicing.planned import PlannedInvoice, PlannedLine
+from billing_pipeline.invoicing.push.invoice_push import PushResult, push_invoices
+from billing_pipeline.invoicing.push.outbox import Outbox
+from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
 from billing_pipeline.invoicing.simulator.server import running_simulator
-from billing_pipeline.invoicing.stripe_gateway import StripeGateway
-from billing_pipeline.invoicing.stripe_port import PUSH
-from billing_pipeline.invoicing.stripe_push import PushResult, push_invoices
+from billing_pipeline.invoicing.stripe.gateway import StripeGateway
+from billing_pipeline.invoicing.stripe.port import PUSH
 
 NOW_US = 1_790_000_000_000_000
 DAY_US = 86_400_000_000
@@ -133,7 +133,7 @@ def test_every_crash_ends_with_one_right_invoice(
     engine: Engine, gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before or after any call of Stripe or of the outbox and run again: one right, final invoice."""
-    monkeypatch.setattr("billing_pipeline.invoicing.stripe_plan.LINES_PER_REQUEST", 2)
+    monkeypatch.setattr("billing_pipeline.invoicing.push.plan.LINES_PER_REQUEST", 2)
     cases = 0
     for at in itertools.count():
         invoice = _invoice(3)
@@ -145,7 +145,7 @@ def test_every_crash_ends_with_one_right_invoice(
 
         with monkeypatch.context() as patched:
             patched.setattr(
-                "billing_pipeline.invoicing.stripe_push.Outbox",
+                "billing_pipeline.invoicing.push.invoice_push.Outbox",
                 lambda *given, trigger=trigger: Interfering(Outbox(*given), trigger),
             )
             try:

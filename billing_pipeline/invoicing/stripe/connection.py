@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from billing_pipeline.errors import SettingsError
-from billing_pipeline.invoicing.stripe_gateway import StripeGateway
+from billing_pipeline.invoicing.stripe.gateway import StripeGateway
 from billing_pipeline.settings import Settings
 
 SIMULATOR_KEY = "sk_test_simulator"
