@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from billing_pipeline.commands.guard import guard
+from billing_pipeline.commands.invoice import invoice
 from billing_pipeline.commands.keys import keys
 from billing_pipeline.commands.reconcile import reconcile
 from billing_pipeline.commands.review import review
 from billing_pipeline.commands.serve import serve
+from billing_pipeline.commands.stripe import stripe
 from billing_pipeline.errors import BillingError
 
 if TYPE_CHECKING:
@@ -174,22 +176,6 @@ def trace(
         trace_report.show_session(pipeline, session, as_json=as_json)
     elif line is not None:
         trace_report.show_line(pipeline, line, every_event=every_event, as_json=as_json)
-
-
-@billing.group()
-def invoice() -> None:
-    """Invoices."""
-
-
-@invoice.command("show")
-@click.argument("customer")
-@click.argument("period")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-def invoice_show(customer: str, period: str, as_json: bool) -> None:
-    """Show the invoice of CUSTOMER for PERIOD (2026-10, or the day it starts on)."""
-    from billing_pipeline.terminal.invoice_view import show_invoice
-
-    show_invoice(_pipeline(), customer, period, as_json=as_json)
 
 
 @billing.group()
@@ -371,10 +357,12 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
 
 
 billing.add_command(guard)
+billing.add_command(invoice)
 billing.add_command(keys)
 billing.add_command(reconcile)
 billing.add_command(review)
 billing.add_command(serve)
+billing.add_command(stripe)
 
 
 def _pipeline() -> "Pipeline":

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from billing_pipeline.guardrails.policies.policy import Policies
     from billing_pipeline.guardrails.ports import Pricer, TermsBook
     from billing_pipeline.guardrails.pricing.usage_pricer import UsagePricer
+    from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 
 Connect = Callable[[], AbstractContextManager["DuckDBPyConnection"]]
 
@@ -244,6 +245,17 @@ class Pipeline:
         from billing_pipeline.guardrails.policies.policy_document import load_policies
 
         return load_policies(self.settings.guard_path, self.books)
+
+    @cached_property
+    def invoicing_policies(self) -> "InvoicingPolicies":
+        """How the invoices of each plan leave the house; the defaults where there is no document.
+
+        Raises:
+            DocumentError: it has faults.
+        """
+        from billing_pipeline.invoicing.policies.policy_document import load_policies
+
+        return load_policies(self.settings.invoicing_path, self.books)
 
     def guard_customers(self, queue: Queue) -> "CurrentCustomers":
         """The customers as the log says now; `keep_current` has them read again beside the work, `close` ends that."""

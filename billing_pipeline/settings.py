@@ -105,6 +105,11 @@ class Settings:
         return self.data / "guard.yaml"
 
     @property
+    def invoicing_path(self) -> Path:
+        """How the invoices of each plan leave the house; without the file all have the defaults."""
+        return self.data / "invoicing.yaml"
+
+    @property
     def registry_path(self) -> Path:
         """The registry seed, which precedes offset 0."""
         return self.data / "registry.yaml"

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-import billing_pipeline.control.guard_tables  # noqa: F401 - it adds its tables to all
+import billing_pipeline.control.guard_tables
+import billing_pipeline.control.invoice_tables  # noqa: F401 - as above
 from billing_pipeline.cli import main
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord

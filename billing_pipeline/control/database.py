@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from billing_pipeline.errors import ControlDatabaseError
 
-HEAD_REVISION = "0004"
+HEAD_REVISION = "0005"
 """The newest migration; known here so that opening a database at head does not import Alembic."""
 
 _BUSY_TIMEOUT_SECONDS = 60

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DatabaseError
 
 import billing_pipeline.control
 import billing_pipeline.control.guard_tables
+import billing_pipeline.control.invoice_tables
 from billing_pipeline.control.database import HEAD_REVISION, open_control, writing
 from billing_pipeline.control.tables import METADATA
 from billing_pipeline.errors import ControlDatabaseError
