@@ -70,5 +70,5 @@ def wait_seconds(error: StripeError, attempt: int, jitter: Callable[[], float] =
     """
     if error.retry_after_seconds is not None:
         return min(error.retry_after_seconds, RETRY_AFTER_MOST_SECONDS)
-    longest = min(FIRST_WAIT_SECONDS * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS)
+    longest = min(FIRST_WAIT_SECONDS * float(1 << (attempt - 1)), LONGEST_WAIT_SECONDS)
     return longest / 2 + longest / 2 * jitter()

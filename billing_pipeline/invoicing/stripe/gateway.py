@@ -46,7 +46,7 @@ class _PacedClient(stripe.RequestsClient):
         super().__init__(timeout=timeout_seconds)
         self._limiter = limiter
 
-    def request(
+    def request(  # type: ignore[override]  # the SDK's own client differs from its base class in the same way
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         self._limiter.wait()
