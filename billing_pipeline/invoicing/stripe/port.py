@@ -1,6 +1,6 @@
 """What the push needs of Stripe. `gateway.StripeGateway` is the one adapter; tests wrap or fake it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,9 +28,22 @@ class StripeInvoice:
 class StripeLine:
     """A line of an invoice in Stripe; `line_id` is ours from the metadata, None on lines of others."""
 
+    stripe_line_id: str
     line_id: str | None
     amount: int
     currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripeCreditNote:
+    """A credit note in Stripe; `total` is what it credits, in Stripe's integer for the currency, above zero."""
+
+    credit_note_id: str
+    invoice_id: str
+    status: str
+    currency: str
+    total: int
+    metadata: Mapping[str, str]
 
 
 class StripePort(Protocol):
@@ -59,6 +72,18 @@ class StripePort(Protocol):
 
     def lines(self, invoice_id: str) -> list[StripeLine]:
         """Every line of an invoice, through all pages."""
+
+    def remove_lines(self, invoice_id: str, stripe_line_ids: Sequence[str]) -> None:
+        """Take lines of others off a draft; they stay pending for whoever made them."""
+
+    def invoices_of(self, stripe_customer_id: str) -> list[StripeInvoice]:
+        """All invoices of a customer, whoever made them, newest first."""
+
+    def create_credit_note(self, parameters: Parameters, idempotency_key: str) -> StripeCreditNote:
+        """Issue a credit note on a finalized invoice."""
+
+    def credit_notes(self, invoice_id: str) -> list[StripeCreditNote]:
+        """All credit notes of an invoice, whoever made them, newest first."""
 
     def finalize_invoice(
         self, invoice_id: str, parameters: Parameters, idempotency_key: str
