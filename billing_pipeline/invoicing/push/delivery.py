@@ -38,6 +38,21 @@ class PlannedCreditNote:
         """The sum of the lines, in minor units; below zero."""
         return sum(line.amount_minor for line in self.lines)
 
+    @property
+    def as_invoice(self) -> PlannedInvoice:
+        """The lines as if they were invoiced: what holds for the lines of an invoice holds for these."""
+        return PlannedInvoice(
+            customer_id=self.customer_id,
+            customer_name="",
+            billing_period=self.billing_period,
+            currency=self.currency,
+            lines=self.lines,
+        )
+
+    def lines_hash(self) -> str:
+        """As that of an invoice: currency, line ids and amounts."""
+        return self.as_invoice.lines_hash()
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedDelivery:
