@@ -1,5 +1,7 @@
 """The steps of one credit note: what each asks of Stripe, and the transition it writes."""
 
+from typing import Any
+
 from billing_pipeline.errors import StripeDifferenceError, StripeRefusedError
 from billing_pipeline.invoicing.push.credit_note_outbox import (
     CreditNoteOutbox,
@@ -138,5 +140,5 @@ class CreditNoteSteps:
 
     def _parameters(
         self, note: PlannedCreditNote, revision: int, invoice: StripeInvoice | None
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         return credit_note_parameters(note, revision, invoice.amount_remaining if invoice else 0)
