@@ -631,7 +631,16 @@ RECONCILIATION_REPORT = Table(
     ),
     partition_by=("period_end_day",),
     order_by=(
-        *("customer_id", "billing_period", "comparison", "currency", "usage_period", "meter", "unit", "cause"),
+        *(
+            "customer_id",
+            "billing_period",
+            "comparison",
+            "currency",
+            "usage_period",
+            "meter",
+            "unit",
+            "cause",
+        ),
         *("reference", "expected", "found", "message"),
     ),
     hash_rows=True,

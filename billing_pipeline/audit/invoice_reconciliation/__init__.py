@@ -1,1 +1,1 @@
-"""Events, rollups, charges, invoice lines and Stripe beside each other: what two neighbours say, and why they differ."""
+"""Events, rollups, charges, lines and Stripe beside each other: what two neighbours say, and why they differ."""

@@ -19,7 +19,8 @@ from billing_pipeline.schemas.tables import BLOCKED_INVOICES, RATED_CHARGES, RAT
 
 SQL = Path(__file__).parent / "sql"
 COMPARISON = "rollups_charges"
-ONE_DAY = 1
+_Total = tuple[str, date, str, str, str]
+"""Customer, usage period, meter, unit, cause."""
 PERIOD_COLUMNS = (
     Column("customer_id", ColumnType.TEXT, "whose usage period"),
     Column("usage_period", ColumnType.DAY, "its start"),
@@ -72,8 +73,8 @@ def charge_quantities(
         usage_periods = _usage_periods(workshop, session, day, periods, agreements)
         rated = {(row[0], row[1]) for row in session.rows("SELECT customer_id, usage_period FROM rated_now")}
         causes = GroupCauses(workshop, session, agreements, blocked, rated)
-        totals: dict[tuple[object, ...], list[Decimal]] = {}
-        told: dict[tuple[object, ...], list[str]] = {}
+        totals: dict[_Total, list[Decimal]] = {}
+        told: dict[_Total, list[str]] = {}
         session.define("charged_quantities", SQL / "charged_quantities.sql")
         rows: list[tuple[Any, ...]] = session.rows("SELECT * FROM charged_quantities ORDER BY ALL")
         differing = [UsageGroup(*row[:7]) for row in rows if row[7] != row[8]]
@@ -88,16 +89,16 @@ def charge_quantities(
                 told.setdefault(key, []).append(f"{of}: rollups {plain(metered)}, charges {plain(charged)}")
     for key, (metered, charged) in totals.items():
         customer_id, usage_period, meter, unit, cause = key
-        reasons = blocked.get(str(customer_id), {}) if cause == "blocked" else {}
+        reasons = blocked.get(customer_id, {}) if cause == "blocked" else {}
         yield Compared(
-            periods[str(customer_id)],
+            periods[customer_id],
             COMPARISON,
             metered,
             charged,
-            str(cause),
-            usage_period=usage_period if isinstance(usage_period, date) else None,
-            meter=str(meter),
-            unit=str(unit),
+            cause,
+            usage_period=usage_period,
+            meter=meter,
+            unit=unit,
             detail=listed(told.get(key, list(dict.fromkeys(reasons.values())))),
         )
 
@@ -110,7 +111,9 @@ def _usage_periods(
     agreements: KnownAgreements,
 ) -> dict[tuple[str, date], date]:
     """The last day of each usage period that is compared; names the relations they are compared by."""
-    session.scan("rated_now", RATED_PERIODS, [each.path for each in workshop.lake.files(RATED_PERIODS, [day])])
+    session.scan(
+        "rated_now", RATED_PERIODS, [each.path for each in workshop.lake.files(RATED_PERIODS, [day])]
+    )
     found = {(each.customer_id, each.start) for each in periods.values()}
     rows: list[tuple[Any, ...]] = session.rows(
         "SELECT customer_id, usage_period FROM rated_now UNION SELECT customer_id, usage_period FROM blocked_now"

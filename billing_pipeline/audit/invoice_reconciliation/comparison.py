@@ -67,14 +67,45 @@ class Compared(NamedTuple):
         return "; ".join(each for each in (cause.meaning, self.detail, cause.action) if each)
 
     @property
-    def values(self) -> tuple[object, ...]:
-        """In the order of the table's columns."""
-        return (
-            *(self.period.end, self.period.start, self.period.customer_id, self.currency, self.comparison),
-            *(self.usage_period, self.meter, self.unit, self.expected, self.found, self.difference),
-            *(self.cause or ("unexplained" if self.difference else ""), self.status),
-            *(self.reference, self.message),
+    def row(self) -> "ReportRow":
+        """As the table has it."""
+        return ReportRow(
+            self.period.end,
+            self.period.start,
+            self.period.customer_id,
+            self.currency,
+            self.comparison,
+            self.usage_period,
+            self.meter,
+            self.unit,
+            self.expected,
+            self.found,
+            self.difference,
+            self.cause or ("unexplained" if self.difference else ""),
+            self.status,
+            self.reference,
+            self.message,
         )
+
+
+class ReportRow(NamedTuple):
+    """One row of `reconciliation_report`."""
+
+    period_end_day: date
+    billing_period: date
+    customer_id: str
+    currency: str
+    comparison: str
+    usage_period: date | None
+    meter: str
+    unit: str
+    expected: Decimal
+    found: Decimal
+    difference: Decimal
+    cause: str
+    status: Status
+    reference: str
+    message: str
 
     def shown(self, amount: Decimal) -> str:
         """A figure of the row for people, with its unit."""
@@ -85,12 +116,12 @@ class Compared(NamedTuple):
         return f"{format_minor(int(whole), self.currency)}{fraction}" if self.currency else f"{whole:f}"
 
 
-def in_order(rows: Iterable[Compared]) -> list[Compared]:
+def sort_rows(rows: Iterable[ReportRow]) -> list[ReportRow]:
     """By customer, period and the way of an amount."""
     return sorted(rows, key=_order)
 
 
-def needing_someone(rows: Iterable[Compared]) -> list[Compared]:
+def needing_someone(rows: Iterable[ReportRow]) -> list[ReportRow]:
     """The rows that are unexplained, or that a person must act upon."""
     return [row for row in rows if row.status in {"person", "unexplained"}]
 
@@ -101,9 +132,9 @@ def listed(texts: Sequence[str]) -> str:
     return ", ".join(texts[:LISTED_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-def _order(row: Compared) -> tuple[Any, ...]:
+def _order(row: ReportRow) -> tuple[Any, ...]:
     return (
-        *(row.period.customer_id, row.period.start, COMPARISONS.index(row.comparison), row.currency),
+        *(row.customer_id, row.billing_period, COMPARISONS.index(row.comparison), row.currency),
         *(row.usage_period or date.min, row.meter, row.unit, row.cause, row.reference),
-        *(row.expected, row.found, row.detail),
+        *(row.expected, row.found, row.message),
     )

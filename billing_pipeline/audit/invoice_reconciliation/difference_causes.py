@@ -18,7 +18,15 @@ SQL = Path(__file__).parent / "sql"
 GROUP_COLUMNS = (
     *(
         Column(name, ColumnType.DAY if name == "usage_period" else ColumnType.TEXT, "of the group")
-        for name in ("customer_id", "usage_period", "project_id", "meter", "unit", "dimensions", "rule_version")
+        for name in (
+            "customer_id",
+            "usage_period",
+            "project_id",
+            "meter",
+            "unit",
+            "dimensions",
+            "rule_version",
+        )
     ),
     Column("last_day", ColumnType.DAY, "of its usage period"),
 )

@@ -21,6 +21,7 @@ from billing_pipeline.invoicing.stripe.port import (
     LINE_ID,
     PUSH,
     Parameters,
+    StripeCreditNote,
     StripeInvoice,
     StripeLine,
 )
@@ -100,10 +101,29 @@ class StripeGateway:
 
     def find_invoices(self, stripe_customer_id: str, push: str) -> list[StripeInvoice]:
         """The customer's invoices that carry our push in their metadata, by listing."""
+        return [
+            invoice for invoice in self.invoices_of(stripe_customer_id) if invoice.metadata.get(PUSH) == push
+        ]
+
+    def invoices_of(self, stripe_customer_id: str) -> list[StripeInvoice]:
+        """Every invoice of the customer, whoever made it."""
         with _errors_of("list invoices"):
             found = self._client.v1.invoices.list({"customer": stripe_customer_id, "limit": _PAGE_SIZE})
-            invoices = [_invoice(invoice) for invoice in found.auto_paging_iter()]
-            return [invoice for invoice in invoices if invoice.metadata.get(PUSH) == push]
+            return [_invoice(invoice) for invoice in found.auto_paging_iter()]
+
+    def credit_notes_of(self, invoice_id: str) -> list[StripeCreditNote]:
+        """Every credit note of an invoice, whoever made it."""
+        with _errors_of("list credit notes"):
+            found = self._client.v1.credit_notes.list({"invoice": invoice_id, "limit": _PAGE_SIZE})
+            return [
+                StripeCreditNote(
+                    credit_note_id=note.id,
+                    status=note.status,
+                    amount=note.amount,
+                    metadata=_text_map(note.metadata),
+                )
+                for note in found.auto_paging_iter()
+            ]
 
     def retrieve_invoice(self, invoice_id: str) -> StripeInvoice | None:
         """The invoice, or None where there is none (any more)."""
@@ -188,6 +208,8 @@ def _invoice(invoice: stripe.Invoice) -> StripeInvoice:
         currency=invoice.currency,
         total=invoice.total,
         metadata=_text_map(invoice.metadata),
+        created=invoice.created,
+        credited=invoice.pre_payment_credit_notes_amount + invoice.post_payment_credit_notes_amount,
     )
 
 

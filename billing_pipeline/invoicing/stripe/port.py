@@ -15,13 +15,18 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class StripeInvoice:
-    """An invoice in Stripe; `total` is in Stripe's integer for the currency."""
+    """An invoice in Stripe; `total` is in Stripe's integer for the currency.
+
+    `created`: second of its making. `credited`: what its credit notes take off, in the same integer as the total.
+    """
 
     invoice_id: str
     status: str
     currency: str
     total: int
     metadata: Mapping[str, str]
+    created: int = 0
+    credited: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,16 @@ class StripeLine:
     line_id: str | None
     amount: int
     currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripeCreditNote:
+    """A credit note in Stripe; `amount` is above zero, in Stripe's integer for the currency."""
+
+    credit_note_id: str
+    status: str
+    amount: int
+    metadata: Mapping[str, str]
 
 
 class StripePort(Protocol):
@@ -50,6 +65,12 @@ class StripePort(Protocol):
 
     def find_invoices(self, stripe_customer_id: str, push: str) -> list[StripeInvoice]:
         """The customer's invoices that carry our push in their metadata, by listing (search lags behind)."""
+
+    def invoices_of(self, stripe_customer_id: str) -> list[StripeInvoice]:
+        """Every invoice of the customer, whoever made it."""
+
+    def credit_notes_of(self, invoice_id: str) -> list[StripeCreditNote]:
+        """Every credit note of an invoice, whoever made it."""
 
     def retrieve_invoice(self, invoice_id: str) -> StripeInvoice | None:
         """The invoice, or None where there is none (any more)."""
