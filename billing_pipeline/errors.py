@@ -371,11 +371,24 @@ class StripeAmountError(BillingError):
 
 
 class StripeError(BillingError):
-    """Stripe did not do what was asked. Caught by the push, per customer: the others go on."""
+    """Stripe did not do what was asked. Caught by the push, per customer: the others go on.
 
-    def __init__(self, operation: str, message: str, status: int | None = None) -> None:
+    `retry_after_seconds` is what Stripe asks us to wait; `replayed` says that the answer was kept for its key.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        message: str,
+        status: int | None = None,
+        *,
+        retry_after_seconds: float | None = None,
+        replayed: bool = False,
+    ) -> None:
         self.operation = operation
         self.status = status
+        self.retry_after_seconds = retry_after_seconds
+        self.replayed = replayed
         super().__init__(f"Stripe, {operation}: {message}" + (f" (HTTP {status})" if status else ""))
 
 
@@ -384,7 +397,7 @@ class StripeRefusedError(StripeError):
 
 
 class StripeServerError(StripeError):
-    """Stripe failed (5xx): whether the request was applied must be looked up; the key replays the failure."""
+    """Stripe failed (5xx): whether the request was applied is open, and the key may replay the failure."""
 
 
 class StripeUnreachableError(StripeError):

@@ -134,7 +134,7 @@ def _credit_note(invoice: LinesInvoice, note: Credited, books: CustomerBooks) ->
         return invoice.row(expected, 0, "deleted_in_stripe", reference=reference, detail=detail)
     if found.status == "void":
         return invoice.row(expected, 0, "voided_in_stripe", reference=reference, detail=detail)
-    amount = -from_stripe_amount(found.amount, invoice.currency)
+    amount = -from_stripe_amount(found.total, invoice.currency)
     return invoice.row(
         expected,
         amount,
@@ -237,7 +237,7 @@ def _by_hand(
             continue
         yield invoice.row(
             0,
-            -from_stripe_amount(note.amount, invoice.currency),
+            -from_stripe_amount(note.total, invoice.currency),
             "credit_note_by_hand",
             reference=note.credit_note_id,
             detail=f"on {invoice_id}",

@@ -19,7 +19,7 @@ class StripeBooks(Protocol):
     def lines(self, invoice_id: str) -> list[StripeLine]:
         """Every line of an invoice."""
 
-    def credit_notes_of(self, invoice_id: str) -> list[StripeCreditNote]:
+    def credit_notes(self, invoice_id: str) -> list[StripeCreditNote]:
         """Every credit note of an invoice."""
 
 
@@ -45,5 +45,5 @@ def read_books(
     return CustomerBooks(
         invoices,
         {each.invoice_id: books.lines(each.invoice_id) for each in ours},
-        {each.invoice_id: books.credit_notes_of(each.invoice_id) for each in ours if each.credited},
+        {each.invoice_id: books.credit_notes(each.invoice_id) for each in ours if each.credited},
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, Table, insert, select
+from sqlalchemy import Connection, Engine, Table, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -25,15 +25,19 @@ from billing_pipeline.control.tables import (
 from billing_pipeline.invoicing.push.plan import StripePlan, idempotency_key, stripe_plan
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
 
+MENDED = "mended: "
+"""How the detail of a transition begins where a draft was not what was planned."""
+
 
 class State(StrEnum):
-    """Of one push. `superseded` ends a revision whose draft was deleted, `finalized` the last one."""
+    """Of one push. `superseded` ends a revision whose draft was deleted, `reconciled` the last one."""
 
     PLANNED = "planned"
     DRAFT = "draft"
     LINES_ADDED = "lines_added"
     VERIFIED = "verified"
     FINALIZED = "finalized"
+    RECONCILED = "reconciled"
     SUPERSEDED = "superseded"
 
 
@@ -150,6 +154,25 @@ class Outbox:
         with self._engine.connect() as connection:
             row = connection.execute(query).one()
         return Progress(row.step, State(row.state), row.stripe_invoice_id, row.detail)
+
+    def mended(self, push: Push) -> int:
+        """How many drafts of the same lines were thrown away because they were not what was planned."""
+        pushes, moves = STRIPE_PUSHES, STRIPE_PUSH_TRANSITIONS
+        query = (
+            select(func.count())
+            .select_from(pushes.join(moves))
+            .where(
+                pushes.c.account == self._account,
+                pushes.c.customer_id == push.customer_id,
+                pushes.c.billing_period == push.billing_period,
+                pushes.c.currency == push.currency,
+                pushes.c.lines_hash == push.lines_hash,
+                moves.c.state == State.SUPERSEDED,
+                moves.c.detail.startswith(MENDED),
+            )
+        )
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def move(
         self, push: Push, after: Progress, state: State, invoice_id: str | None, detail: str = ""

@@ -1,13 +1,19 @@
 """The steps of one push: what each sends, and the transition it writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from billing_pipeline.errors import StripeDifferenceError, StripeGoneError, StripeRefusedError
-from billing_pipeline.invoicing.push.outbox import Outbox, Progress, Push, SentRequest, State
+from billing_pipeline.invoicing.push.outbox import MENDED, Outbox, Progress, Push, SentRequest, State
 from billing_pipeline.invoicing.push.plan import differences
 from billing_pipeline.invoicing.push.sending import Sender
-from billing_pipeline.invoicing.stripe.port import LINE_ID, Parameters, StripeInvoice, StripePort
+from billing_pipeline.invoicing.stripe.port import (
+    LINE_ID,
+    Parameters,
+    StripeInvoice,
+    StripeLine,
+    StripePort,
+)
 
 CREATE_CUSTOMER = "create_customer"
 CREATE_INVOICE = "create_invoice"
@@ -18,6 +24,10 @@ BOOK_THE_DIFFERENCE = (
     "No second invoice is made: book the difference as an adjustment of the next period or as a credit note."
 )
 
+MENDS_MOST = 3
+"""Drafts of the same lines that are thrown away because somebody else works on them; then a person is asked."""
+
+_FINAL = ("open", "paid", "uncollectible")
 _HTTP_NOT_FOUND = 404
 _CLOCK_TOLERANCE_SECONDS = 3600
 """Between our clock and Stripe's, when customers are looked up by the time of their making."""
@@ -31,20 +41,22 @@ class Steps:
         self._outbox = outbox
         self._sender = sender
 
-    def advance(self, push: Push, progress: Progress) -> None:
-        """Take the next step from `progress`.
+    def advance(self, push: Push, progress: Progress, *, finalize: bool) -> None:
+        """Take the next step from `progress`; without `finalize` the last one is a verified draft.
 
         Raises:
             StripeGoneError: the draft is not there any more.
-            StripeDifferenceError: the draft is not what is planned.
+            StripeDifferenceError: what is in Stripe is not what is planned, and cannot be mended.
             StripeError: Stripe refused, failed or is not reachable.
         """
         if progress.state is State.PLANNED:
             self._create_draft(push, progress)
         elif progress.state is State.DRAFT:
             self._add_lines(push, progress)
+        elif progress.state is State.FINALIZED:
+            self._read_back(push, progress)
         else:
-            self._verify_and_finalize(push, progress)
+            self._verify_and_finalize(push, progress, finalize=finalize)
 
     def withdraw(self, push: Push, progress: Progress) -> None:
         """Delete the draft of a revision that is no longer wanted, so that the next one can be made.
@@ -59,7 +71,7 @@ class Steps:
             self._create_draft(push, progress)
             progress = self._outbox.progress(push)
         invoice_id = _invoice_id(push, progress)
-        invoice = self._port.retrieve_invoice(invoice_id)
+        invoice = self._sender.read(lambda: self._port.retrieve_invoice(invoice_id))
         if invoice is not None and invoice.status != "draft":
             self._finalized_elsewhere(push, progress, invoice)
             raise StripeDifferenceError(
@@ -67,8 +79,7 @@ class Steps:
                 [f"{invoice_id} is finalized with other lines than are now due"],
                 BOOK_THE_DIFFERENCE,
             )
-        self._sender.sent += 1
-        self._port.delete_draft(invoice_id)
+        self._delete_draft(invoice_id)
         self._outbox.move(push, progress, State.SUPERSEDED, invoice_id, "draft deleted")
 
     def _create_draft(self, push: Push, progress: Progress) -> None:
@@ -128,24 +139,70 @@ class Steps:
         with _not_found_is_gone(push, invoice_id):
             self._sender.send(ADD_LINES, push.subject, parameters, call, look_up, batch=batch)
 
-    def _verify_and_finalize(self, push: Push, progress: Progress) -> None:
+    def _verify_and_finalize(self, push: Push, progress: Progress, *, finalize: bool) -> None:
         """Verify, also what was verified in an earlier run: only what was just seen right is finalized."""
         invoice_id = _invoice_id(push, progress)
-        invoice = self._port.retrieve_invoice(invoice_id)
+        invoice, lines = self._seen(invoice_id)
         if invoice is None:
             raise _gone(push, invoice_id)
         if invoice.status != "draft":
             self._finalized_elsewhere(push, progress, invoice)
             return
-        self._compare(push, invoice, "Delete the draft in Stripe and push again; nothing was finalized.")
+        faults = differences(push.plan, invoice, lines)
+        if faults:
+            self._mend(push, progress, lines, faults)
+            return
         if progress.state is State.LINES_ADDED:
             self._outbox.move(push, progress, State.VERIFIED, invoice_id)
             progress = self._outbox.progress(push)
-        if progress.state is not State.VERIFIED:
-            return  # another process has moved on
+        if not finalize or progress.state is not State.VERIFIED:
+            return  # somebody is to look at it first, or another process has moved on
         final = self._finalize(push, invoice_id)
         detail = "" if final.total == invoice.total else f"finalized with a total of {final.total}"
         self._outbox.move(push, progress, State.FINALIZED, invoice_id, detail)
+
+    def _mend(
+        self, push: Push, progress: Progress, lines: Sequence[StripeLine], faults: Sequence[str]
+    ) -> None:
+        """Throw the draft away, so that the next revision makes it anew; lines of others stay theirs.
+
+        Raises:
+            StripeDifferenceError: that has been done often enough.
+        """
+        invoice_id = _invoice_id(push, progress)
+        if self._outbox.mended(push) >= MENDS_MOST:
+            raise StripeDifferenceError(
+                push.subject,
+                faults,
+                f"It was made anew {MENDS_MOST} times. Find out who edits drafts in Stripe, then push again; nothing "
+                "was finalized.",
+            )
+        planned = push.plan.amounts()
+        foreign = [line.stripe_line_id for line in lines if line.line_id not in planned]
+        if foreign:
+            self._sender.sent += 1
+            self._sender.read(lambda: self._port.remove_lines(invoice_id, foreign))
+        self._delete_draft(invoice_id)
+        self._outbox.move(push, progress, State.SUPERSEDED, invoice_id, MENDED + "; ".join(faults[:5]))
+
+    def _delete_draft(self, invoice_id: str) -> None:
+        self._sender.sent += 1
+        self._sender.read(lambda: self._port.delete_draft(invoice_id))
+
+    def _read_back(self, push: Push, progress: Progress) -> None:
+        """See what became of it: an invoice that is final, and as planned, is reconciled."""
+        invoice_id = _invoice_id(push, progress)
+        invoice, lines = self._seen(invoice_id)
+        if invoice is None:
+            raise StripeDifferenceError(push.subject, [f"{invoice_id} is gone"], BOOK_THE_DIFFERENCE)
+        self._refuse_difference(push, invoice, lines)
+        self._outbox.move(push, progress, State.RECONCILED, invoice_id, progress.detail)
+
+    def _seen(self, invoice_id: str) -> tuple[StripeInvoice | None, Sequence[StripeLine]]:
+        invoice = self._sender.read(lambda: self._port.retrieve_invoice(invoice_id))
+        if invoice is None:
+            return None, ()
+        return invoice, self._sender.read(lambda: self._port.lines(invoice_id))
 
     def _finalize(self, push: Push, invoice_id: str) -> StripeInvoice:
         def call(sent: Parameters, key: str) -> StripeInvoice:
@@ -160,12 +217,17 @@ class Steps:
 
     def _finalized_elsewhere(self, push: Push, progress: Progress, invoice: StripeInvoice) -> None:
         """Take note of an invoice that is final in Stripe though the outbox does not know it yet."""
-        self._compare(push, invoice, f"It is {invoice.status} in Stripe. {BOOK_THE_DIFFERENCE}")
+        self._refuse_difference(
+            push, invoice, self._sender.read(lambda: self._port.lines(invoice.invoice_id))
+        )
         self._outbox.move(push, progress, State.FINALIZED, invoice.invoice_id)
 
-    def _compare(self, push: Push, invoice: StripeInvoice, action: str) -> None:
-        faults = differences(push.plan, invoice, self._port.lines(invoice.invoice_id))
+    def _refuse_difference(self, push: Push, invoice: StripeInvoice, lines: Sequence[StripeLine]) -> None:
+        faults = differences(push.plan, invoice, lines)
+        if invoice.status not in _FINAL:
+            faults.append(f"{invoice.invoice_id} is {invoice.status}")
         if faults:
+            action = f"It is {invoice.status} in Stripe. {BOOK_THE_DIFFERENCE}"
             raise StripeDifferenceError(push.subject, faults, action)
 
 

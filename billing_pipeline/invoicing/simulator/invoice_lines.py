@@ -125,11 +125,41 @@ def attach(transaction: Transaction, invoice: dict[str, Any], item: dict[str, An
         parent=invoice["id"],
     )
     transaction.put({**item, "invoice": invoice["id"]})
-    total = invoice["total"] + item["amount"]
+    _add_to_totals(invoice, item["amount"])
+
+
+def _add_to_totals(invoice: dict[str, Any], amount: int) -> None:
+    total = invoice["total"] + amount
     due = max(total, 0)
     invoice.update(
         subtotal=total, total=total, total_excluding_tax=total, amount_due=due, amount_remaining=due
     )
+
+
+def remove_lines(call: Call) -> dict[str, Any]:
+    """Take lines off a draft, all or none: `delete` ends the item, `unassign` makes it pending again.
+
+    Raises:
+        ApiError: no draft, or a line that is not on it.
+    """
+    invoice = find_invoice(call.transaction, call.object_id, param="invoice")
+    if invoice["status"] != "draft":
+        raise ApiError("This invoice is no longer editable.", code="invoice_not_editable", param="invoice")
+    for index, wanted in enumerate(call.parameters["lines"]):
+        line = call.transaction.get("line_item", wanted["id"])
+        if line is None or line["invoice"] != invoice["id"]:
+            raise no_such("line item", wanted["id"], f"lines[{index}][id]", status=400)
+        item_id = line["parent"]["invoice_item_details"]["invoice_item"]
+        item = call.transaction.get("invoiceitem", item_id)
+        call.transaction.delete(line["id"])
+        if wanted["behavior"] == "delete":
+            call.transaction.delete(item_id)
+        elif item is not None:
+            call.transaction.put({**item, "invoice": None})
+        _add_to_totals(invoice, -line["amount"])
+    invoice["metadata"].update(call.parameters.get("invoice_metadata") or {})
+    call.transaction.put(invoice)
+    return with_lines(call.transaction, invoice)
 
 
 def list_lines(call: Call) -> dict[str, Any]:
@@ -178,6 +208,13 @@ def list_invoice_items(call: Call) -> dict[str, Any]:
 ENDPOINTS = (
     endpoint(
         "POST", "/v1/invoices/{id}/add_lines", "InvoiceAddLinesParams", "invoice_metadata lines", add_lines
+    ),
+    endpoint(
+        "POST",
+        "/v1/invoices/{id}/remove_lines",
+        "InvoiceRemoveLinesParams",
+        "invoice_metadata lines",
+        remove_lines,
     ),
     endpoint(
         "GET", "/v1/invoices/{id}/lines", "InvoiceLineItemListParams", "limit starting_after", list_lines

@@ -1,12 +1,12 @@
 """Stripe through its own SDK, version 16 and the API version that it pins.
 
-What is set on purpose: retries (the client makes none by itself, and never for 429), a timeout (the default
-is 80 s), telemetry off. The key is never logged, never part of a message and never shown by `repr`.
+What is set on purpose: no retries (`push.retrying` decides about them), our own limit of requests per second, a timeout
+(the default is 80 s), telemetry off. The key is never logged, never part of a message and never shown by `repr`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import stripe
 
@@ -15,6 +15,11 @@ from billing_pipeline.errors import (
     StripeRefusedError,
     StripeServerError,
     StripeUnreachableError,
+)
+from billing_pipeline.invoicing.stripe.pacing import (
+    LIVE_REQUESTS_PER_SECOND,
+    TEST_REQUESTS_PER_SECOND,
+    RateLimiter,
 )
 from billing_pipeline.invoicing.stripe.port import (
     CUSTOMER_ID,
@@ -34,15 +39,28 @@ _Result = TypeVar("_Result")
 _HTTP_NOT_FOUND, _HTTP_CONFLICT, _HTTP_TOO_MANY, _HTTP_SERVER_ERROR = 404, 409, 429, 500
 
 
+class _PacedClient(stripe.RequestsClient):
+    """Waits for its place before every single request, pages of a list included."""
+
+    def __init__(self, limiter: RateLimiter, timeout_seconds: float) -> None:
+        super().__init__(timeout=timeout_seconds)
+        self._limiter = limiter
+
+    def request(  # type: ignore[override]  # the SDK's own client differs from its base class in the same way
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        self._limiter.wait()
+        return super().request(method, url, headers, post_data)
+
+
 class StripeGateway:
-    """The adapter of `StripePort`.
+    """The adapter of `StripePort`. Threads may share it.
 
     Args:
         api_key: secret or restricted key.
         api_base: another address than Stripe's, such as the simulator's.
-        timeout_seconds: of one attempt.
-        max_network_retries: attempts after the first where no answer came (or 409, 5xx); always with the same
-            idempotency key.
+        timeout_seconds: of one request.
+        requests_per_second: our own limit; None for what suits the key's mode, 0 for none.
     """
 
     def __init__(
@@ -51,17 +69,22 @@ class StripeGateway:
         api_base: str | None = None,
         *,
         timeout_seconds: float = 30.0,
-        max_network_retries: int = 2,
+        requests_per_second: float | None = None,
     ) -> None:
         stripe.enable_telemetry = False
         self._mode = "live" if "_live_" in api_key else "test"
-        self._http_client = stripe.RequestsClient(timeout=timeout_seconds)
-        self._client = stripe.StripeClient(
+        if requests_per_second is None:
+            usual = {"live": LIVE_REQUESTS_PER_SECOND, "test": TEST_REQUESTS_PER_SECOND}[self._mode]
+            # The simulator has no other users, and no limit unless it is asked for one.
+            requests_per_second = 0 if api_base else usual
+        self._http_client = _PacedClient(RateLimiter(requests_per_second), timeout_seconds)
+        self.client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base} if api_base else {},
-            max_network_retries=max_network_retries,
+            max_network_retries=0,
             http_client=self._http_client,
         )
+        """The SDK's client, for what has an adapter of its own; errors through `errors_of`."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -69,21 +92,21 @@ class StripeGateway:
 
     def account(self) -> str:
         """The account and mode that the key belongs to."""
-        with _errors_of("retrieve account"):
-            return f"{self._client.v1.accounts.retrieve_current().id}/{self._mode}"
+        with errors_of("retrieve account"):
+            return f"{self.client.v1.accounts.retrieve_current().id}/{self._mode}"
 
     def create_customer(self, parameters: Parameters, idempotency_key: str) -> str:
         """Create a customer; its id."""
-        with _errors_of("create customer"):
-            customer = self._client.v1.customers.create(
+        with errors_of("create customer"):
+            customer = self.client.v1.customers.create(
                 cast("sdk.CustomerCreateParams", dict(parameters)), {"idempotency_key": idempotency_key}
             )
             return customer.id
 
     def find_customers(self, customer_id: str, created_since: int) -> list[str]:
         """Ids of the customers made for our `customer_id` at or after the second `created_since`."""
-        with _errors_of("list customers"):
-            found = self._client.v1.customers.list({"created": {"gte": created_since}, "limit": _PAGE_SIZE})
+        with errors_of("list customers"):
+            found = self.client.v1.customers.list({"created": {"gte": created_since}, "limit": _PAGE_SIZE})
             return [
                 customer.id
                 for customer in found.auto_paging_iter()
@@ -92,49 +115,34 @@ class StripeGateway:
 
     def create_invoice(self, parameters: Parameters, idempotency_key: str) -> StripeInvoice:
         """Create a draft invoice."""
-        with _errors_of("create invoice"):
+        with errors_of("create invoice"):
             return _invoice(
-                self._client.v1.invoices.create(
+                self.client.v1.invoices.create(
                     cast("sdk.InvoiceCreateParams", dict(parameters)), {"idempotency_key": idempotency_key}
                 )
             )
 
     def find_invoices(self, stripe_customer_id: str, push: str) -> list[StripeInvoice]:
         """The customer's invoices that carry our push in their metadata, by listing."""
-        return [
-            invoice for invoice in self.invoices_of(stripe_customer_id) if invoice.metadata.get(PUSH) == push
-        ]
+        found = self.invoices_of(stripe_customer_id)
+        return [invoice for invoice in found if invoice.metadata.get(PUSH) == push]
 
     def invoices_of(self, stripe_customer_id: str) -> list[StripeInvoice]:
-        """Every invoice of the customer, whoever made it."""
-        with _errors_of("list invoices"):
-            found = self._client.v1.invoices.list({"customer": stripe_customer_id, "limit": _PAGE_SIZE})
+        """All invoices of a customer, whoever made them, newest first."""
+        with errors_of("list invoices"):
+            found = self.client.v1.invoices.list({"customer": stripe_customer_id, "limit": _PAGE_SIZE})
             return [_invoice(invoice) for invoice in found.auto_paging_iter()]
-
-    def credit_notes_of(self, invoice_id: str) -> list[StripeCreditNote]:
-        """Every credit note of an invoice, whoever made it."""
-        with _errors_of("list credit notes"):
-            found = self._client.v1.credit_notes.list({"invoice": invoice_id, "limit": _PAGE_SIZE})
-            return [
-                StripeCreditNote(
-                    credit_note_id=note.id,
-                    status=note.status,
-                    amount=note.amount,
-                    metadata=_text_map(note.metadata),
-                )
-                for note in found.auto_paging_iter()
-            ]
 
     def retrieve_invoice(self, invoice_id: str) -> StripeInvoice | None:
         """The invoice, or None where there is none (any more)."""
-        with _errors_of("retrieve invoice"):
-            return _unless_gone(lambda: _invoice(self._client.v1.invoices.retrieve(invoice_id)))
+        with errors_of("retrieve invoice"):
+            return _unless_gone(lambda: _invoice(self.client.v1.invoices.retrieve(invoice_id)))
 
     def add_lines(self, invoice_id: str, parameters: Parameters, idempotency_key: str) -> StripeInvoice:
         """Add lines to a draft."""
-        with _errors_of("add lines"):
+        with errors_of("add lines"):
             return _invoice(
-                self._client.v1.invoices.add_lines(
+                self.client.v1.invoices.add_lines(
                     invoice_id,
                     cast("sdk.InvoiceAddLinesParams", dict(parameters)),
                     {"idempotency_key": idempotency_key},
@@ -143,22 +151,47 @@ class StripeGateway:
 
     def lines(self, invoice_id: str) -> list[StripeLine]:
         """Every line of an invoice, through all pages."""
-        with _errors_of("list lines"):
-            found = self._client.v1.invoices.line_items.list(invoice_id, {"limit": _PAGE_SIZE})
+        with errors_of("list lines"):
+            found = self.client.v1.invoices.line_items.list(invoice_id, {"limit": _PAGE_SIZE})
             return [
                 StripeLine(
-                    line_id=_text_map(line.metadata).get(LINE_ID), amount=line.amount, currency=line.currency
+                    stripe_line_id=line.id,
+                    line_id=_text_map(line.metadata).get(LINE_ID),
+                    amount=line.amount,
+                    currency=line.currency,
                 )
                 for line in found.auto_paging_iter()
             ]
+
+    def remove_lines(self, invoice_id: str, stripe_line_ids: Sequence[str]) -> None:
+        """Take lines of others off a draft; they stay pending for whoever made them."""
+        with errors_of("remove lines"):
+            self.client.v1.invoices.remove_lines(
+                invoice_id, {"lines": [{"id": each, "behavior": "unassign"} for each in stripe_line_ids]}
+            )
+
+    def create_credit_note(self, parameters: Parameters, idempotency_key: str) -> StripeCreditNote:
+        """Issue a credit note on a finalized invoice."""
+        with errors_of("create credit note"):
+            return _credit_note(
+                self.client.v1.credit_notes.create(
+                    cast("sdk.CreditNoteCreateParams", dict(parameters)), {"idempotency_key": idempotency_key}
+                )
+            )
+
+    def credit_notes(self, invoice_id: str) -> list[StripeCreditNote]:
+        """All credit notes of an invoice, whoever made them, newest first."""
+        with errors_of("list credit notes"):
+            found = self.client.v1.credit_notes.list({"invoice": invoice_id, "limit": _PAGE_SIZE})
+            return [_credit_note(note) for note in found.auto_paging_iter()]
 
     def finalize_invoice(
         self, invoice_id: str, parameters: Parameters, idempotency_key: str
     ) -> StripeInvoice:
         """Finalize a draft."""
-        with _errors_of("finalize invoice"):
+        with errors_of("finalize invoice"):
             return _invoice(
-                self._client.v1.invoices.finalize_invoice(
+                self.client.v1.invoices.finalize_invoice(
                     invoice_id,
                     cast("sdk.InvoiceFinalizeInvoiceParams", dict(parameters)),
                     {"idempotency_key": idempotency_key},
@@ -167,8 +200,8 @@ class StripeGateway:
 
     def delete_draft(self, invoice_id: str) -> None:
         """Delete a draft; one that is gone already is fine."""
-        with _errors_of("delete draft"):
-            _unless_gone(lambda: self._client.v1.invoices.delete(invoice_id))
+        with errors_of("delete draft"):
+            _unless_gone(lambda: self.client.v1.invoices.delete(invoice_id))
 
 
 def _unless_gone(call: Callable[[], _Result]) -> _Result | None:
@@ -181,7 +214,12 @@ def _unless_gone(call: Callable[[], _Result]) -> _Result | None:
 
 
 @contextmanager
-def _errors_of(operation: str) -> Iterator[None]:
+def errors_of(operation: str) -> Iterator[None]:
+    """Turns the SDK's errors into ours.
+
+    Raises:
+        StripeError: the subclass that says what may be done about it.
+    """
     try:
         yield
     except stripe.StripeError as error:
@@ -190,15 +228,28 @@ def _errors_of(operation: str) -> Iterator[None]:
 
 def _as_ours(operation: str, error: stripe.StripeError) -> StripeError:
     status, message = error.http_status, error.user_message or str(error)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    kind: type[StripeError] = StripeRefusedError
     if (
         status is None
         or status in {_HTTP_CONFLICT, _HTTP_TOO_MANY}
         or isinstance(error, stripe.RateLimitError)
     ):
-        return StripeUnreachableError(operation, message, status)
-    if status >= _HTTP_SERVER_ERROR:
-        return StripeServerError(operation, message, status)
-    return StripeRefusedError(operation, message, status)
+        kind = StripeUnreachableError
+    elif status >= _HTTP_SERVER_ERROR:
+        kind = StripeServerError
+    return kind(
+        operation,
+        message,
+        status,
+        retry_after_seconds=_seconds(headers.get("retry-after")),
+        replayed=headers.get("idempotent-replayed", "").lower() == "true",
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    """Of `Retry-After`; a date or nothing is left to the back-off."""
+    return float(text) if text is not None and text.isascii() and text.isdecimal() else None
 
 
 def _invoice(invoice: stripe.Invoice) -> StripeInvoice:
@@ -210,6 +261,18 @@ def _invoice(invoice: stripe.Invoice) -> StripeInvoice:
         metadata=_text_map(invoice.metadata),
         created=invoice.created,
         credited=invoice.pre_payment_credit_notes_amount + invoice.post_payment_credit_notes_amount,
+    )
+
+
+def _credit_note(note: stripe.CreditNote) -> StripeCreditNote:
+    invoice = note.invoice
+    return StripeCreditNote(
+        credit_note_id=note.id,
+        invoice_id=invoice if isinstance(invoice, str) else invoice.id,
+        status=str(note.status),
+        currency=note.currency,
+        total=note.total,
+        metadata=_text_map(note.metadata),
     )
 
 

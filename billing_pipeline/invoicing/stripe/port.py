@@ -1,6 +1,6 @@
 """What the push needs of Stripe. `gateway.StripeGateway` is the one adapter; tests wrap or fake it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,7 @@ class StripeInvoice:
 class StripeLine:
     """A line of an invoice in Stripe; `line_id` is ours from the metadata, None on lines of others."""
 
+    stripe_line_id: str
     line_id: str | None
     amount: int
     currency: str
@@ -40,11 +41,13 @@ class StripeLine:
 
 @dataclass(frozen=True, kw_only=True)
 class StripeCreditNote:
-    """A credit note in Stripe; `amount` is above zero, in Stripe's integer for the currency."""
+    """A credit note in Stripe; `total` is what it credits, in Stripe's integer for the currency, above zero."""
 
     credit_note_id: str
+    invoice_id: str
     status: str
-    amount: int
+    currency: str
+    total: int
     metadata: Mapping[str, str]
 
 
@@ -66,12 +69,6 @@ class StripePort(Protocol):
     def find_invoices(self, stripe_customer_id: str, push: str) -> list[StripeInvoice]:
         """The customer's invoices that carry our push in their metadata, by listing (search lags behind)."""
 
-    def invoices_of(self, stripe_customer_id: str) -> list[StripeInvoice]:
-        """Every invoice of the customer, whoever made it."""
-
-    def credit_notes_of(self, invoice_id: str) -> list[StripeCreditNote]:
-        """Every credit note of an invoice, whoever made it."""
-
     def retrieve_invoice(self, invoice_id: str) -> StripeInvoice | None:
         """The invoice, or None where there is none (any more)."""
 
@@ -80,6 +77,18 @@ class StripePort(Protocol):
 
     def lines(self, invoice_id: str) -> list[StripeLine]:
         """Every line of an invoice, through all pages."""
+
+    def remove_lines(self, invoice_id: str, stripe_line_ids: Sequence[str]) -> None:
+        """Take lines of others off a draft; they stay pending for whoever made them."""
+
+    def invoices_of(self, stripe_customer_id: str) -> list[StripeInvoice]:
+        """All invoices of a customer, whoever made them, newest first."""
+
+    def create_credit_note(self, parameters: Parameters, idempotency_key: str) -> StripeCreditNote:
+        """Issue a credit note on a finalized invoice."""
+
+    def credit_notes(self, invoice_id: str) -> list[StripeCreditNote]:
+        """All credit notes of an invoice, whoever made them, newest first."""
 
     def finalize_invoice(
         self, invoice_id: str, parameters: Parameters, idempotency_key: str

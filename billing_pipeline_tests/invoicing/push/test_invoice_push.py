@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from billing_pipeline.control.database import open_control
 from billing_pipeline.errors import StripeServerError, StripeUnreachableError
-from billing_pipeline.invoicing.push.invoice_push import PushResult, push_invoices
+from billing_pipeline.invoicing.push.invoice_push import PushResult, PushRules, push_invoices
 from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
 from billing_pipeline.invoicing.simulator.server import running_simulator
@@ -48,7 +48,7 @@ class Interfering:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeGateway]:
     with running_simulator(tmp_path_factory.mktemp("stripe") / "simulator.sqlite") as address:
-        gateway = StripeGateway("sk_test_push", address, max_network_retries=0)
+        gateway = StripeGateway("sk_test_push", address)
         yield gateway
         gateway.close()
 
@@ -84,7 +84,7 @@ def _invoice(lines: int = 3, currency: str = "usd") -> PlannedInvoice:
 
 
 def _push(engine: Engine, gateway: Any, invoice: PlannedInvoice, now_us: int = NOW_US) -> PushResult:
-    (result,) = push_invoices(engine, gateway, [invoice], clock=lambda: now_us)
+    (result,) = push_invoices(engine, gateway, [invoice], clock=lambda: now_us, sleep=lambda _seconds: None)
     return result
 
 
@@ -187,15 +187,20 @@ def test_an_unknown_outcome_is_looked_up_when_the_key_is_dead(
 
 
 def test_a_failed_request_takes_a_new_key_only_after_a_look(engine: Engine, gateway: StripeGateway) -> None:
-    """Right after a 5xx the next run lists first; nothing found, it sends under the next epoch."""
+    """A key that replays a 5xx is dead: the push lists, finds nothing, and sends under the next epoch."""
     invoice = _invoice()
+    failures = iter([False, True])
+    calls: list[str] = []
 
     def failing(name: str, moment: str) -> None:
-        if (name, moment) == ("create_invoice", "before"):
-            raise StripeServerError("create invoice", "injected", 500)
+        calls.append(f"{moment} {name}")
+        if (name, moment) == ("create_invoice", "before") and (replayed := next(failures, None)) is not None:
+            raise StripeServerError("create invoice", "injected", 500, replayed=replayed)
 
-    assert _push(engine, Interfering(gateway, failing), invoice).state == "failed"
-    assert _push(engine, gateway, invoice).state == "finalized"
+    assert _push(engine, Interfering(gateway, failing), invoice).state == "finalized"
+    looked = [call for call in calls if call in {"before create_invoice", "before find_invoices"}]
+    assert looked == ["before create_invoice"] * 2 + ["before find_invoices", "before create_invoice"]
+    assert _in_stripe(gateway, invoice) == _as_planned(invoice)
     with engine.connect() as connection:
         epochs = connection.execute(
             text(
@@ -242,28 +247,80 @@ def test_lines_that_change_before_finalizing_make_a_new_revision(
         assert _in_stripe(gateway, invoice) == _as_planned(changed)
 
 
-def test_a_draft_with_foreign_changes_is_never_finalized(engine: Engine, gateway: StripeGateway) -> None:
-    """A line that somebody added is named; once the draft is deleted, the next push makes it anew."""
-    invoice = _invoice()
-
-    def stop(name: str, moment: str) -> None:
-        if (name, moment) == ("finalize_invoice", "before"):
-            raise Killed
-
-    with pytest.raises(Killed):
-        _push(engine, Interfering(gateway, stop), invoice)
+def _verified(engine: Engine, gateway: StripeGateway, invoice: PlannedInvoice) -> tuple[str, str]:
+    """The customer and the draft of an invoice that waits to be finalized."""
+    rules = PushRules(hold=lambda _invoice: "wait")
+    (result,) = push_invoices(engine, gateway, [invoice], rules=rules, clock=lambda: NOW_US)
+    assert (result.state, result.message) == ("held", "wait")
+    assert result.stripe_invoice_id is not None
     (customer,) = gateway.find_customers(invoice.customer_id, 0)
-    (draft,) = gateway.find_invoices(customer, f"{invoice.customer_id}/2026-10-01/usd/1")
-    gateway.add_lines(
-        draft.invoice_id, {"lines": [{"amount": 1, "description": "a gift"}]}, invoice.customer_id
-    )
-    result = _push(engine, gateway, invoice)
-    assert result.state == "refused"
-    assert "a line that is not ours" in result.message
+    return customer, result.stripe_invoice_id
+
+
+def test_a_held_invoice_waits_as_a_verified_draft(engine: Engine, gateway: StripeGateway) -> None:
+    """However often it is pushed; once nothing holds it, the same draft is finalized."""
+    invoice = _invoice()
+    assert _verified(engine, gateway, invoice) == _verified(engine, gateway, invoice)
     assert [status for status, _, _ in _in_stripe(gateway, invoice)] == ["draft"]
-    gateway.delete_draft(draft.invoice_id)
     assert _push(engine, gateway, invoice).state == "finalized"
     assert _in_stripe(gateway, invoice) == _as_planned(invoice)
+
+
+def test_a_skipped_invoice_takes_its_draft_back(engine: Engine, gateway: StripeGateway) -> None:
+    """Zero by policy, say: nothing of it stays in Stripe, and it can still be pushed later."""
+    invoice = _invoice()
+    _verified(engine, gateway, invoice)
+    rules = PushRules(skip=lambda _invoice: "zero")
+    (result,) = push_invoices(engine, gateway, [invoice], rules=rules, clock=lambda: NOW_US)
+    assert (result.state, result.message) == ("skipped", "zero")
+    assert _in_stripe(gateway, invoice) == []
+    assert _push(engine, gateway, invoice).state == "finalized"
+
+
+def test_a_draft_with_foreign_changes_is_mended(engine: Engine, gateway: StripeGateway) -> None:
+    """A line that somebody added is pending again, and the draft is made anew: a difference is never finalized."""
+    invoice = _invoice()
+    customer, draft = _verified(engine, gateway, invoice)
+    gateway.add_lines(draft, {"lines": [{"amount": 1, "description": "a gift"}]}, invoice.customer_id)
+    assert _push(engine, gateway, invoice).state == "finalized"
+    assert _in_stripe(gateway, invoice) == _as_planned(invoice)
+    pending = gateway.client.v1.invoice_items.list({"customer": customer, "pending": True})
+    assert [(item.amount, item.description) for item in pending.data] == [(1, "a gift")]
+
+
+def test_a_draft_that_is_edited_again_and_again_is_left_to_a_person(
+    engine: Engine, gateway: StripeGateway
+) -> None:
+    """Three times it is made anew; then the push says what differs and stops."""
+    invoice = _invoice()
+    edits = itertools.count()
+
+    def edit(name: str, moment: str) -> None:
+        if (name, moment) == ("retrieve_invoice", "before"):
+            (customer,) = gateway.find_customers(invoice.customer_id, 0)
+            for draft in (each for each in gateway.invoices_of(customer) if each.status == "draft"):
+                line = {"amount": 1, "description": "again"}
+                key = f"{invoice.customer_id} {next(edits)}"
+                gateway.add_lines(draft.invoice_id, {"lines": [line]}, key)
+
+    result = _push(engine, Interfering(gateway, edit), invoice)
+    assert result.state == "refused"
+    assert "a line that is not ours" in result.message
+    assert "made anew 3 times" in result.message
+    assert [status for status, _, _ in _in_stripe(gateway, invoice)] == ["draft"]
+
+
+def test_threads_push_as_one_does(engine: Engine, gateway: StripeGateway) -> None:
+    """Eight workers, results in the given order, each invoice once."""
+    invoices = [_invoice(number % 4 + 1) for number in range(24)]
+    told: list[PushResult] = []
+    results = push_invoices(engine, gateway, invoices, told.append, workers=8, clock=lambda: NOW_US)
+    assert [result.customer_id for result in results] == [invoice.customer_id for invoice in invoices]
+    assert {result.state for result in results} == {"finalized"}
+    assert sorted(told, key=lambda each: each.customer_id) == sorted(
+        results, key=lambda each: each.customer_id
+    )
+    assert [_in_stripe(gateway, invoice) for invoice in invoices] == [_as_planned(each) for each in invoices]
 
 
 def test_a_draft_finalized_by_hand_is_taken_over_when_it_is_right(
@@ -389,7 +446,7 @@ def test_the_outbox_tells_the_story(engine: Engine, gateway: StripeGateway) -> N
             "WHERE customer_id = :customer ORDER BY step"
         )
         states = connection.execute(transitions, {"customer": invoice.customer_id}).scalars()
-        assert list(states) == ["planned", "draft", "lines_added", "verified", "finalized"]
+        assert list(states) == ["planned", "draft", "lines_added", "verified", "finalized", "reconciled"]
         requests = text(
             "SELECT operation, parameters FROM stripe_requests WHERE subject IN (:customer, :push)"
         )

@@ -120,7 +120,7 @@ def test_two_pushers_at_once_make_each_invoice_once(engine: Engine, tmp_path: Pa
         for number in range(6)
     ]
     with running_simulator(tmp_path / "simulator.sqlite") as address:
-        gateway = StripeGateway("sk_test_x", address, max_network_retries=0)
+        gateway = StripeGateway("sk_test_x", address)
 
         def push(_: int) -> list[PushResult]:
             return push_invoices(engine, gateway, invoices)

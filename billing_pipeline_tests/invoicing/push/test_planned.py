@@ -38,7 +38,7 @@ def _invoice(lines: list[PlannedLine], currency: str = "usd") -> PlannedInvoice:
 
 def _as_stripe(plan: StripePlan) -> tuple[StripeInvoice, list[StripeLine]]:
     lines = [
-        StripeLine(line_id=line_id, amount=amount, currency="usd")
+        StripeLine(stripe_line_id="il", line_id=line_id, amount=amount, currency="usd")
         for line_id, amount in plan.amounts().items()
     ]
     total = sum(line.amount for line in lines)

@@ -23,7 +23,7 @@ API_KEY = "sk_test_do_not_show_me"
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[StripeGateway]:
     with running_simulator(tmp_path / "simulator.sqlite") as address:
-        gateway = StripeGateway(API_KEY, address, max_network_retries=0)
+        gateway = StripeGateway(API_KEY, address)
         yield gateway
         gateway.close()
 
@@ -92,7 +92,7 @@ def test_failures_are_classified(tmp_path: Path, status: int, expected: type[Exc
         return handle
 
     with running_simulator(tmp_path / "simulator.sqlite", wrap=failing) as address:
-        gateway = StripeGateway(API_KEY, address, max_network_retries=0)
+        gateway = StripeGateway(API_KEY, address)
         with pytest.raises(expected):
             gateway.account()
         gateway.close()
@@ -103,7 +103,7 @@ def test_nobody_listening_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-        gateway = StripeGateway(API_KEY, address, max_network_retries=0)
+        gateway = StripeGateway(API_KEY, address)
         with pytest.raises(StripeUnreachableError):
             gateway.account()
         gateway.close()
@@ -134,7 +134,7 @@ def test_two_simulators_may_share_a_store(tmp_path: Path) -> None:
     """What one of them made the other one has, keys included."""
     path = tmp_path / "simulator.sqlite"
     with running_simulator(path) as one, running_simulator(path) as two:
-        first, second = (StripeGateway(API_KEY, address, max_network_retries=0) for address in (one, two))
+        first, second = (StripeGateway(API_KEY, address) for address in (one, two))
         customer = first.create_customer({"name": "Ada"}, "k")
         assert second.create_customer({"name": "Ada"}, "k") == customer
         first.close()
