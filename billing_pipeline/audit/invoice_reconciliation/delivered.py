@@ -142,14 +142,26 @@ def _newest(table: Any, transitions: Any, account: str, periods: Collection[str]
 
 
 def _failures(account: str) -> Select[Any]:
-    """Failures of requests in their order: the last one of a subject counts."""
+    """Failures of requests in their order, each with when the last request about its subject was written."""
+    requests, failures = STRIPE_REQUESTS, STRIPE_REQUEST_FAILURES
+    last = (
+        select(requests.c.subject, func.max(requests.c.recorded_at).label("last_request_at"))
+        .where(requests.c.account == account)
+        .group_by(requests.c.subject)
+        .subquery()
+    )
     return (
         select(
-            STRIPE_REQUESTS.c.subject, STRIPE_REQUEST_FAILURES.c.failure, STRIPE_REQUEST_FAILURES.c.message
+            requests.c.subject,
+            failures.c.failure,
+            failures.c.message,
+            failures.c.recorded_at,
+            last.c.last_request_at,
         )
-        .join(STRIPE_REQUEST_FAILURES)
-        .where(STRIPE_REQUESTS.c.account == account)
-        .order_by(STRIPE_REQUEST_FAILURES.c.id)
+        .join(failures, failures.c.idempotency_key == requests.c.idempotency_key)
+        .join(last, last.c.subject == requests.c.subject)
+        .where(requests.c.account == account)
+        .order_by(failures.c.id)
     )
 
 

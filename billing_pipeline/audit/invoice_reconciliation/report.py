@@ -1,5 +1,6 @@
 """The reconciliation of the invoice periods that ended on some days: reads all sides, writes only its own table."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,11 +31,19 @@ from billing_pipeline.audit.invoice_reconciliation.stripe_amounts import (
     foreign_invoices,
     stripe_amounts,
 )
-from billing_pipeline.audit.invoice_reconciliation.stripe_books import CustomerBooks, StripeBooks, read_books
+from billing_pipeline.audit.invoice_reconciliation.stripe_books import (
+    CustomerBooks,
+    RetryingBooks,
+    StripeBooks,
+    read_books,
+)
+from billing_pipeline.control.clock import now_us
 from billing_pipeline.invoicing.lines.invoice_periods import customers_ending
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
+from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice, invoice_faults
 from billing_pipeline.invoicing.push.push_stage import planned_invoices
+from billing_pipeline.invoicing.push.sending import Sender
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
 from billing_pipeline.rating.periods import period_start
@@ -69,6 +78,7 @@ class InvoiceReconciler:
     Attributes:
         connect: opens Stripe, or what stands for it.
         holds: why a planned invoice waits, "" where it does not.
+        sleep: waits so many seconds before Stripe is asked again.
     """
 
     workshop: Workshop
@@ -76,6 +86,7 @@ class InvoiceReconciler:
     policies: InvoicingPolicies
     connect: Connect
     holds: Callable[[PlannedInvoice], str] = lambda _: ""
+    sleep: Callable[[float], None] = time.sleep
 
     def write(self, days: Sequence[date]) -> StageResult:
         """Make the partitions of some days on which invoice periods may end."""
@@ -114,7 +125,9 @@ class InvoiceReconciler:
         yield from charge_quantities(self.workshop, day, by_customer)
         yield from line_amounts(self.workshop, day, by_customer)
         invoices = self._invoices(day, by_customer)
-        with self.connect() as stripe:
+        sender = Sender(Outbox(self.control, "", now_us), now_us, self.sleep)
+        with self.connect() as connected:
+            stripe = RetryingBooks(connected, sender)
             known = delivered(self.control, stripe.account(), {each.start for each in periods})
             for period in periods:
                 yield from _against_stripe(period, invoices.get(period.customer_id, {}), known, stripe)

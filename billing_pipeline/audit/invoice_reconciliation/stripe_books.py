@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from billing_pipeline.invoicing.push.sending import Sender
 from billing_pipeline.invoicing.stripe.port import StripeCreditNote, StripeInvoice, StripeLine
 
 
@@ -21,6 +22,30 @@ class StripeBooks(Protocol):
 
     def credit_notes(self, invoice_id: str) -> list[StripeCreditNote]:
         """Every credit note of an invoice."""
+
+
+class RetryingBooks:
+    """Books that are asked again as the retry classes of the push say (`push.retrying`)."""
+
+    def __init__(self, books: StripeBooks, sender: Sender) -> None:
+        self._books = books
+        self._read = sender.read
+
+    def account(self) -> str:
+        """See `StripeBooks.account`."""
+        return self._read(self._books.account)
+
+    def invoices_of(self, stripe_customer_id: str) -> list[StripeInvoice]:
+        """See `StripeBooks.invoices_of`."""
+        return self._read(lambda: self._books.invoices_of(stripe_customer_id))
+
+    def lines(self, invoice_id: str) -> list[StripeLine]:
+        """See `StripeBooks.lines`."""
+        return self._read(lambda: self._books.lines(invoice_id))
+
+    def credit_notes(self, invoice_id: str) -> list[StripeCreditNote]:
+        """See `StripeBooks.credit_notes`."""
+        return self._read(lambda: self._books.credit_notes(invoice_id))
 
 
 @dataclass(frozen=True)
