@@ -21,7 +21,7 @@ from billing_pipeline.pipeline import Pipeline
 
 FIRST, DAY, END = date(2026, 10, 1), date(2026, 10, 20), date(2026, 10, 31)
 LATE, NEXT_END = date(2026, 11, 3), date(2026, 11, 30)
-START, NOON, LATER = "2026-10-01T02:00:00Z", "2026-10-20T12:00:00Z", "2026-11-03T12:00:00Z"
+START, NOON, IN_NOVEMBER = "2026-10-01T02:00:00Z", "2026-10-20T12:00:00Z", "2026-11-03T12:00:00Z"
 Entry = tuple[str, LogRecord]
 
 
@@ -32,8 +32,8 @@ def october(
 ) -> list[Entry]:
     """What the log has of October.
 
-    acme changes from growth (USD) to enterprise (EUR), beta and zulu are on growth, free leaves tool calls free, tried is
-    in a trial, stuck uses a model without a price.
+    acme changes from growth (USD) to enterprise (EUR), beta and zulu are on growth, free leaves tool calls free, tried
+    is in a trial, stuck uses a model without a price.
     """
     tool = {"unit": "call", "dimensions": {"tool": "web_search"}, "quantity": "300"}
     names = {"acme": "growth", "beta": "growth", "zulu": "growth", "free": "starter", "stuck": "growth"}
