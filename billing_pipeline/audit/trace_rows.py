@@ -78,3 +78,4 @@ class LineRow(NamedTuple):
     quantity_before: Decimal
     reason: str
     rated_as_of: date
+    rollup_partitions: str

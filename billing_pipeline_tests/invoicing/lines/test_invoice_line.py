@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.invoicing.lines.evidence import UsageEvidence
+from billing_pipeline.invoicing.lines.evidence import NO_USAGE, UsageEvidence
 from billing_pipeline.invoicing.lines.invoice_line import (
     InvoiceLine,
     Provenance,
@@ -80,7 +80,7 @@ def lines_of(
         rating.bookings,
         BOOKS,
         Provenance(
-            evidence=lambda key: evidence[key.usage_period].text(key),
+            evidence=lambda key: evidence[key.usage_period].of(key),
             reason=lambda _: "late_usage",
             rated_as_of=dict.fromkeys(quantities, period),
         ),
@@ -161,7 +161,7 @@ def test_a_description_has_at_most_500_characters() -> None:
     books = RuleBooks((replace(BOOKS.books[0], plans={"us": wordy}),))
     agreement = Agreement("c", (Assignment("us", date.min),))
     rating = rate_invoice([UsagePeriod(OCTOBER, agreement, [calls(1)])], {}, Rules(books))
-    told = Provenance(lambda _: "", lambda _: "", {OCTOBER: OCTOBER})
+    told = Provenance(lambda _: NO_USAGE, lambda _: "", {OCTOBER: OCTOBER})
     (line,) = invoice_lines(OCTOBER, rating.bookings, books, told)
     assert len(line.description) == 500
 
