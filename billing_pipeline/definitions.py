@@ -21,13 +21,16 @@ def defs() -> dg.Definitions:
         ledger,
         metering,
         rating,
+        reconciliation,
         resources,
         triggers,
     )
 
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([ingest, metering, rating, invoicing, anomalies, ledger]),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        assets=dg.load_assets_from_modules(
+            [ingest, metering, rating, invoicing, anomalies, ledger, reconciliation]
+        ),
+        asset_checks=dg.load_asset_checks_from_modules([checks, reconciliation]),
         jobs=[
             jobs.landing_job,
             jobs.records_job,

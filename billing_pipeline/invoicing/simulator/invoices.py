@@ -65,6 +65,8 @@ def _draft(call: Call, customer_id: str, currency: str) -> dict[str, Any]:
         "number": None,
         "period_end": call.now,
         "period_start": call.now,
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
         "starting_balance": 0,
         "status": "draft",
         "status_transitions": {
