@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from billing_pipeline.commands.explain import explain
 from billing_pipeline.commands.guard import guard
 from billing_pipeline.commands.invoice import invoice
 from billing_pipeline.commands.keys import keys
@@ -356,6 +357,7 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
     run_rerate(_pipeline(), customer, period, rules=rules, who=who, why=why)
 
 
+billing.add_command(explain)
 billing.add_command(guard)
 billing.add_command(invoice)
 billing.add_command(keys)

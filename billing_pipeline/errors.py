@@ -481,6 +481,10 @@ class TraceNotFoundError(BillingError):
     """There is no such event, session or line to follow. Caught by nobody but the command."""
 
 
+class ExplanationError(BillingError):
+    """A file that is to be checked is no explanation of a line. Caught by nobody but the command."""
+
+
 class NoInvoicePeriodError(BillingError):
     """No invoice period bears the name, or none that does has been invoiced; the message says which to close."""
 

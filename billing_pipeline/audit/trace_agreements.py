@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from billing_pipeline.audit.trace_rows import LineRow, RollupRow
+from billing_pipeline.invoicing.lines.evidence import UsageEvidence
 from billing_pipeline.invoicing.lines.rating_inputs import rated_before
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop
 from billing_pipeline.rating.adjustments import UsagePeriod
-from billing_pipeline.rating.agreement import Agreement
+from billing_pipeline.rating.agreement import Agreement, Override
 from billing_pipeline.rating.charge_models.price import dimension_values
+from billing_pipeline.rating.charges import MeteredQuantity
 from billing_pipeline.rating.folding import without
 from billing_pipeline.rating.holdings import Holding, Holdings, Rules
 from billing_pipeline.rating.periods import period_start
@@ -57,6 +59,29 @@ class Agreements:
         """Whether a line may stand for rows of several dimensions."""
         days = days_between(line.usage_period, line.period_end_day)
         return any(each.price.folded for day in days for each in self._takers(line, day, line.dimensions))
+
+    def evidence(self, line: LineRow, quantities: Iterable[MeteredQuantity]) -> str:
+        """What a line's quantity rests on, in the canonical form that its digest is over.
+
+        Args:
+            line: a line of usage.
+            quantities: what was metered of its project, meter and rule version, posted by its invoice period's end;
+                usage days of other usage periods are left out here.
+        """
+        _, holdings = self._period((line.customer_id, line.usage_period, line.rated_as_of))
+        own = [
+            each
+            for each in quantities
+            if self._usage_period(line.customer_id, each.usage_day, line.rated_as_of) == line.usage_period
+        ]
+        return UsageEvidence(own, holdings).text(line.key)
+
+    def override(self, line: LineRow) -> Override | None:
+        """The contract override that priced the line, or None."""
+        if not line.term:
+            return None
+        agreement = self._agreement(line.customer_id, line.rated_as_of)
+        return next((each for each in agreement.overrides if each.name == line.term), None)
 
     def free_under(self, customer_id: str, usage_day: date, meter: str, rule_version: str) -> str | None:
         """The plan that leaves a meter free on purpose on a usage day, or None."""

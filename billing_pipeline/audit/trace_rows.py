@@ -4,6 +4,8 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from billing_pipeline.rating.charges import LineKey
+
 
 class Booking(NamedTuple):
     """A row that counts: a payer's part of an event (sign 1), or of it before (-1) and after (1) a correction."""
@@ -78,3 +80,8 @@ class LineRow(NamedTuple):
     quantity_before: Decimal
     reason: str
     rated_as_of: date
+
+    @property
+    def key(self) -> LineKey:
+        """What tells the line from others."""
+        return LineKey(**{name: getattr(self, name) for name in LineKey.__struct_fields__})

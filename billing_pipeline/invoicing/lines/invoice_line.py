@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -121,20 +121,52 @@ def line_id(invoice_period: date, key: LineKey) -> str:
     return digest("line", invoice_period.isoformat(), *_key_texts(key))[:32]
 
 
+class Priced(Protocol):
+    """A key's whole with its price, from rating or read back from a table."""
+
+    @property
+    def key(self) -> LineKey:
+        """What it is about."""
+
+    @property
+    def unit(self) -> str:
+        """Of the quantity; "" without one."""
+
+    @property
+    def quantity(self) -> Decimal:
+        """The key's whole."""
+
+    @property
+    def amount(self) -> Decimal:
+        """Its price before rounding, major units."""
+
+
+def evidence_digest(
+    invoice_period: date, priced: Priced, due_minor: int, before_minor: int, proof: str
+) -> str:
+    """SHA-256 (hex) over a line and its evidence: the days behind usage, or the parts of what is not usage."""
+    return digest(
+        "evidence",
+        invoice_period.isoformat(),
+        *_key_texts(priced.key),
+        priced.unit,
+        plain(priced.quantity),
+        plain(priced.amount),
+        str(due_minor),
+        str(before_minor),
+        proof,
+    )
+
+
 def _line(invoice_period: date, booking: Booking, books: RuleBooks, provenance: Provenance) -> InvoiceLine:
     charge, key, before = booking.charge, booking.charge.key, booking.before
     due_minor = booking.due_minor
-    is_usage = key.component == "usage"
-    proof = digest(
-        "evidence",
-        invoice_period.isoformat(),
-        *_key_texts(key),
-        charge.unit,
-        plain(charge.quantity),
-        plain(charge.amount),
-        str(due_minor),
-        str(before.amount_minor),
-        provenance.evidence(key) if is_usage else charge.tiers,
+    proof = evidence_digest(
+        invoice_period,
+        charge,
+        due_minor,
+        before.amount_minor,
+        provenance.evidence(key) if key.component == "usage" else charge.tiers,
     )
     # A fee in advance is of a later usage period, and no adjustment.
     kind: LineKind = "usage" if key.usage_period >= invoice_period else "adjustment"

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from datetime import date
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.registry import Registry
 from billing_pipeline.control.partition_records import latest
 from billing_pipeline.errors import CloseGateError
 from billing_pipeline.invoicing.lines.line_order import LINE_RANK
+from billing_pipeline.invoicing.push.billed import BILLED_COLUMNS, BilledLine, planned_line
 from billing_pipeline.invoicing.push.invoice_push import PushResult, push_invoices
-from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
+from billing_pipeline.invoicing.push.planned import PlannedInvoice
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import Calendar
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Partition, StageResult, Workshop, scan
-from billing_pipeline.rating.money import grouped
 from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.schemas.tables import INVOICE_LINES
 from billing_pipeline.settings import Settings
@@ -24,13 +24,9 @@ from billing_pipeline.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+_INVOICE = "customer_id, billing_period, currency"
 PUSHES = "stripe_invoice_pushes"
 """The name under which it is kept which days have been pushed; nothing in the lake bears it."""
-
-_COLUMNS = (
-    "customer_id, billing_period, currency, line_id, description, amount_minor, quantity, unit, "
-    "kind, usage_period, rule_version, evidence_digest, component, term, reason"
-)
 
 
 def refuse_unclosed(calendar: Calendar, days: Sequence[date], watermark: int) -> None:
@@ -84,9 +80,8 @@ def planned_invoices(workshop: Workshop, days: Sequence[date]) -> list[PlannedIn
 def _planned_on(workshop: Workshop, session: Session, day: date) -> list[PlannedInvoice]:
     if not scan(workshop, session, "lines", INVOICE_LINES, [day]):
         return []
-    rows: list[tuple[Any, ...]] = session.rows(
-        f"SELECT {_COLUMNS} FROM lines ORDER BY customer_id, billing_period, currency, {LINE_RANK}, line_id"
-    )
+    query = f"SELECT {BILLED_COLUMNS} FROM lines ORDER BY {_INVOICE}, {LINE_RANK}, line_id"
+    rows: list[BilledLine] = [BilledLine(*row) for row in session.rows(query)]  # type: ignore[arg-type]  # as declared
     registry = registry_until(workshop, session, day)
     return [
         PlannedInvoice(
@@ -94,7 +89,7 @@ def _planned_on(workshop: Workshop, session: Session, day: date) -> list[Planned
             customer_name=_name(registry, customer_id),
             billing_period=billing_period,
             currency=currency,
-            lines=tuple(_line(row) for row in group),
+            lines=tuple(planned_line(row, "") for row in group),
         )
         for (customer_id, billing_period, currency), group in groupby(rows, lambda row: row[:3])
     ]
@@ -103,24 +98,3 @@ def _planned_on(workshop: Workshop, session: Session, day: date) -> list[Planned
 def _name(registry: Registry, customer_id: str) -> str:
     customer = registry.customer(customer_id)
     return customer.name if customer else customer_id
-
-
-def _line(row: tuple[Any, ...]) -> PlannedLine:
-    _, _, _, line_id, description, amount_minor, quantity, unit, kind, usage_period, version, *about = row
-    evidence, component, term, reason = about
-    metadata = {
-        "kind": kind,
-        "component": component,
-        "term": term,
-        "reason": reason,
-        "usage_period": usage_period.isoformat(),
-        "rule_version": version,
-        "evidence_digest": evidence,
-    }
-    return PlannedLine(
-        line_id=line_id,
-        description=description,
-        amount_minor=amount_minor,
-        quantity_text=f"{grouped(quantity)} {unit}" if unit else "",
-        metadata={name: value for name, value in metadata.items() if value},
-    )

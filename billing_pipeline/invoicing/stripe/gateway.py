@@ -185,6 +185,21 @@ class StripeGateway:
             found = self.client.v1.credit_notes.list({"invoice": invoice_id, "limit": _PAGE_SIZE})
             return [_credit_note(note) for note in found.auto_paging_iter()]
 
+    def credit_note_lines(self, credit_note_id: str) -> list[StripeLine]:
+        """Every line of a credit note, through all pages."""
+        with errors_of("list credit note lines"):
+            note = self.client.v1.credit_notes.retrieve(credit_note_id)
+            found = self.client.v1.credit_notes.line_items.list(credit_note_id, {"limit": _PAGE_SIZE})
+            return [
+                StripeLine(
+                    stripe_line_id=line.id,
+                    line_id=_text_map(line.metadata).get(LINE_ID),
+                    amount=line.amount,
+                    currency=note.currency,
+                )
+                for line in found.auto_paging_iter()
+            ]
+
     def finalize_invoice(
         self, invoice_id: str, parameters: Parameters, idempotency_key: str
     ) -> StripeInvoice:
@@ -259,6 +274,7 @@ def _invoice(invoice: stripe.Invoice) -> StripeInvoice:
         currency=invoice.currency,
         total=invoice.total,
         metadata=_text_map(invoice.metadata),
+        amount_remaining=invoice.amount_remaining,
         created=invoice.created,
         credited=invoice.pre_payment_credit_notes_amount + invoice.post_payment_credit_notes_amount,
     )

@@ -15,9 +15,10 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class StripeInvoice:
-    """An invoice in Stripe; `total` is in Stripe's integer for the currency.
+    """An invoice in Stripe; amounts are in Stripe's integer for the currency.
 
-    `created`: second of its making. `credited`: what its credit notes take off, in the same integer as the total.
+    `amount_remaining`: what is left to be paid. `created`: second of its making. `credited`: what its credit notes
+    take off.
     """
 
     invoice_id: str
@@ -25,6 +26,7 @@ class StripeInvoice:
     currency: str
     total: int
     metadata: Mapping[str, str]
+    amount_remaining: int = 0
     created: int = 0
     credited: int = 0
 
@@ -89,6 +91,9 @@ class StripePort(Protocol):
 
     def credit_notes(self, invoice_id: str) -> list[StripeCreditNote]:
         """All credit notes of an invoice, whoever made them, newest first."""
+
+    def credit_note_lines(self, credit_note_id: str) -> list[StripeLine]:
+        """Every line of a credit note, through all pages; amounts are above zero."""
 
     def finalize_invoice(
         self, invoice_id: str, parameters: Parameters, idempotency_key: str

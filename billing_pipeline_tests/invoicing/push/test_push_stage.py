@@ -58,7 +58,8 @@ def test_there_is_one_invoice_per_customer_period_and_currency(closed: Pipeline)
 def test_a_line_carries_what_an_auditor_needs_to_find_it(closed: Pipeline) -> None:
     (line,) = planned_invoices(closed.workshop, [END])[0].lines
     assert line.quantity_text == "1,000,000 token"
-    assert line.metadata.keys() == {*("kind", "component", "usage_period", "rule_version", "evidence_digest")}
+    about = ("kind", "component", "plan", "project", "usage_period", "rule_version", "evidence_digest")
+    assert line.metadata.keys() == set(about)
     assert line.metadata["usage_period"] == "2026-10-01"
 
 
