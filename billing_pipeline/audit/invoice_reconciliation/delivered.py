@@ -53,6 +53,7 @@ class Credited(NamedTuple):
     invoice_id: str
     total_minor: int
     line_ids: frozenset[str]
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def delivered(control: Engine, account: str, periods: Collection[date]) -> Deliv
     return Delivered(
         customers,
         pushes,
-        {key: tuple(sorted(found)) for key, found in notes.items()},
+        {key: tuple(sorted(found, key=lambda note: note.corrects)) for key, found in notes.items()},
         frozenset(each for each in made if each),
         frozenset(each for each in noted if each),
         metered,
@@ -179,6 +180,7 @@ def _credited(row: Any) -> Credited:
         row.stripe_invoice_id,
         row.total_minor,
         frozenset(_line_ids(json.loads(row.plan))),
+        row.detail,
     )
 
 
