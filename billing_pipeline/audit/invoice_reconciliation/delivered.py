@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Select, and_, func, select
+from sqlalchemy import Engine, Select, and_, func, select, true
 
 from billing_pipeline.control.invoice_tables import (
     STRIPE_CREDIT_NOTE_TRANSITIONS,
@@ -74,15 +74,23 @@ class Delivered:
     metered: Collection[tuple[str, str, str]] = frozenset()
 
 
-def delivered(control: Engine, account: str, periods: Collection[date]) -> Delivered:
-    """Read what is known of the invoices of some billing periods (their starts)."""
+def delivered(control: Engine, account: str | None, periods: Collection[date]) -> Delivered:
+    """Read what is known of the invoices of some billing periods (their starts).
+
+    Args:
+        control: the control database.
+        account: of which Stripe account; None takes the newest of each, whichever it is in.
+        periods: the starts.
+    """
     names = sorted({each.isoformat() for each in periods})
     objects, deliveries = STRIPE_OBJECTS, STRIPE_DELIVERIES
     with control.connect() as connection:
         customers = {
             row.our_key: row.stripe_id
             for row in connection.execute(
-                select(objects).where(objects.c.account == account, objects.c.kind == "customer")
+                select(objects)
+                .where(_of(objects, account), objects.c.kind == "customer")
+                .order_by(objects.c.recorded_at)
             )
         }
         failures = {row.subject: (row.failure, row.message) for row in connection.execute(_failures(account))}
@@ -104,9 +112,7 @@ def delivered(control: Engine, account: str, periods: Collection[date]) -> Deliv
         metered = {
             (row.customer_id, row.plan, row.billing_period)
             for row in connection.execute(
-                select(deliveries).where(
-                    deliveries.c.account == account, deliveries.c.delivery == "meter_events"
-                )
+                select(deliveries).where(_of(deliveries, account), deliveries.c.delivery == "meter_events")
             )
         }
     return Delivered(
@@ -119,15 +125,17 @@ def delivered(control: Engine, account: str, periods: Collection[date]) -> Deliv
     )
 
 
-def _newest(table: Any, transitions: Any, account: str, periods: Collection[str]) -> Select[Any]:
+def _of(table: Any, account: str | None) -> Any:
+    return true() if account is None else table.c.account == account
+
+
+def _newest(table: Any, transitions: Any, account: str | None, periods: Collection[str]) -> Select[Any]:
     """The newest revision of each, with the last of its transitions."""
     (reference,) = [column for column in transitions.c if column.foreign_keys]
-    same = ["account", "customer_id", "billing_period", "currency"]
+    same = ["customer_id", "billing_period", "currency"]
     if "corrects" in table.c:
         same.append("corrects")
-    newest = (
-        select(func.max(table.c.id)).where(table.c.account == account).group_by(*(table.c[n] for n in same))
-    )
+    newest = select(func.max(table.c.id)).where(_of(table, account)).group_by(*(table.c[n] for n in same))
     last = (
         select(reference.label("of"), func.max(transitions.c.step).label("step"))
         .group_by(reference)
@@ -142,12 +150,12 @@ def _newest(table: Any, transitions: Any, account: str, periods: Collection[str]
     )
 
 
-def _failures(account: str) -> Select[Any]:
+def _failures(account: str | None) -> Select[Any]:
     """Failures of requests in their order, each with when the last request about its subject was written."""
     requests, failures = STRIPE_REQUESTS, STRIPE_REQUEST_FAILURES
     last = (
         select(requests.c.subject, func.max(requests.c.recorded_at).label("last_request_at"))
-        .where(requests.c.account == account)
+        .where(_of(requests, account))
         .group_by(requests.c.subject)
         .subquery()
     )
@@ -161,7 +169,7 @@ def _failures(account: str) -> Select[Any]:
         )
         .join(failures, failures.c.idempotency_key == requests.c.idempotency_key)
         .join(last, last.c.subject == requests.c.subject)
-        .where(requests.c.account == account)
+        .where(_of(requests, account))
         .order_by(failures.c.id)
     )
 
