@@ -101,7 +101,7 @@ class Exported:
         if note is not None:
             return InStripe("credit_note", note.invoice_id, note.credit_note_id or "", note.state)
         pushed = self.known.pushes.get(key)
-        if pushed is not None and pushed.state != "superseded" and line.line_id in pushed.plan.amounts():
+        if pushed is not None and pushed.state != "superseded" and line.line_id in pushed.amounts:
             return InStripe("invoice", pushed.invoice_id or "", "", pushed.state)
         is_own_usage = (line.kind, line.component, line.usage_period) == (
             "usage",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Select, and_, func, select, true
@@ -42,6 +43,11 @@ class Pushed:
     invoice_id: str | None
     detail: str
     failure: tuple[str, str] = ("", "")
+
+    @cached_property
+    def amounts(self) -> Mapping[str, int]:
+        """Stripe amount by line id, as planned."""
+        return self.plan.amounts()
 
 
 class Credited(NamedTuple):

@@ -222,7 +222,7 @@ def _final(
 
 def _changed_since(lines: Iterable[BilledLine], pushed: Pushed, currency: str) -> list[str]:
     """Which lines of the lake are not those that were sent."""
-    sent = {line_id: from_stripe_amount(each, currency) for line_id, each in pushed.plan.amounts().items()}
+    sent = {line_id: from_stripe_amount(each, currency) for line_id, each in pushed.amounts.items()}
     now = {line.line_id: Decimal(line.amount_minor) for line in lines}
     return [
         f"line {line_id} was sent with {sent.get(line_id, 'nothing')}, invoice_lines has {now.get(line_id, 'nothing')}"
