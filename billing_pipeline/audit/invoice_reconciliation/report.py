@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -62,6 +63,8 @@ from billing_pipeline.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+STRIPE_READERS = 8
+"""Customers whose invoices are read at once; the gateway keeps the pace that Stripe allows."""
 Connect = Callable[[], AbstractContextManager[StripeBooks]]
 _READ = (USAGE_ROLLUPS, UNMETERED_USAGE, RATED_CHARGES, RATED_PERIODS, BLOCKED_INVOICES, INVOICE_LINES)
 _LINES = (
@@ -129,8 +132,14 @@ class InvoiceReconciler:
         with self.connect() as connected:
             stripe = RetryingBooks(connected, sender)
             known = delivered(self.control, stripe.account(), {each.start for each in periods})
-            for period in periods:
-                yield from _against_stripe(period, invoices.get(period.customer_id, {}), known, stripe)
+            with ThreadPoolExecutor(STRIPE_READERS, "stripe-books") as pool:
+                for found in pool.map(
+                    lambda period: _against_stripe(
+                        period, invoices.get(period.customer_id, {}), known, stripe
+                    ),
+                    periods,
+                ):
+                    yield from found
         yield from self._blocked(day, by_customer)
 
     def _invoices(self, day: date, periods: Mapping[str, EndedPeriod]) -> dict[str, dict[str, LinesInvoice]]:
@@ -190,7 +199,7 @@ def stored_rows(workshop: Workshop, days: Sequence[date]) -> list[ReportRow]:
 
 def _against_stripe(
     period: EndedPeriod, invoices: Mapping[str, LinesInvoice], known: Delivered, stripe: StripeBooks
-) -> Iterator[Compared]:
+) -> list[Compared]:
     """What Stripe has of the customer's period, also in currencies in which there are no lines any more."""
     name = period.start.isoformat()
     pushed = {
@@ -210,6 +219,5 @@ def _against_stripe(
         }
         wanted |= {note.invoice_id for each in found for note in known.credit_notes.get(each.key, ())}
         books = read_books(stripe, customer, lambda invoice: invoice.invoice_id in wanted)
-    for each in found:
-        yield from stripe_amounts(each, known, books)
-    yield from foreign_invoices(period, known, books)
+    compared = [row for each in found for row in stripe_amounts(each, known, books)]
+    return [*compared, *foreign_invoices(period, known, books)]
