@@ -25,6 +25,7 @@ from billing_pipeline.audit.invoice_reconciliation.comparison import (
 from billing_pipeline.audit.invoice_reconciliation.delivered import FINAL, Delivered, delivered
 from billing_pipeline.audit.invoice_reconciliation.event_quantities import event_quantities
 from billing_pipeline.audit.invoice_reconciliation.line_amounts import line_amounts
+from billing_pipeline.audit.invoice_reconciliation.metered_books import MeteredBooks
 from billing_pipeline.audit.invoice_reconciliation.stripe_amounts import (
     COMPARISON,
     BilledLine,
@@ -40,6 +41,7 @@ from billing_pipeline.audit.invoice_reconciliation.stripe_books import (
 )
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.invoicing.lines.invoice_periods import customers_ending
+from billing_pipeline.invoicing.meter_events.port import MeterPort
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice, invoice_faults
@@ -74,6 +76,12 @@ _LINES = (
 InvoiceName = tuple[str, date, str]
 
 
+def _stripe_meters(gateway: Any) -> MeterPort:
+    from billing_pipeline.invoicing.meter_events.stripe_meters import StripeMeters
+
+    return StripeMeters(gateway)
+
+
 @dataclass(frozen=True)
 class InvoiceReconciler:
     """Reconciles the invoice periods of one company.
@@ -81,6 +89,8 @@ class InvoiceReconciler:
     Attributes:
         connect: opens Stripe, or what stands for it.
         holds: why a planned invoice waits, "" where it does not.
+        meters: what reads meters over an opened Stripe.
+        clock: UTC µs.
         sleep: waits so many seconds before Stripe is asked again.
     """
 
@@ -89,6 +99,8 @@ class InvoiceReconciler:
     policies: InvoicingPolicies
     connect: Connect
     holds: Callable[[PlannedInvoice], str] = lambda _: ""
+    meters: Callable[[Any], MeterPort] = _stripe_meters
+    clock: Callable[[], int] = now_us
     sleep: Callable[[float], None] = time.sleep
 
     def write(self, days: Sequence[date]) -> StageResult:
@@ -124,14 +136,20 @@ class InvoiceReconciler:
 
     def _day(self, day: date, periods: Sequence[EndedPeriod]) -> Iterator[Compared]:
         by_customer = periods_by_customer(periods)
+        with self.workshop.engine.session() as session:
+            blocked = blocked_periods(self.workshop, session, day)
+        for customer_id in sorted(blocked.keys() & by_customer.keys()):
+            told = listed(list(dict.fromkeys(blocked[customer_id].values())))
+            yield Compared(by_customer[customer_id], COMPARISON, Decimal(), Decimal(), "blocked", detail=told)
         yield from event_quantities(self.workshop, periods)
         yield from charge_quantities(self.workshop, day, by_customer)
         yield from line_amounts(self.workshop, day, by_customer)
         invoices = self._invoices(day, by_customer)
-        sender = Sender(Outbox(self.control, "", now_us), now_us, self.sleep)
+        sender = Sender(Outbox(self.control, "", self.clock), self.clock, self.sleep)
         with self.connect() as connected:
             stripe = RetryingBooks(connected, sender)
-            known = delivered(self.control, stripe.account(), {each.start for each in periods})
+            account = stripe.account()
+            known = delivered(self.control, account, {each.start for each in periods})
             with ThreadPoolExecutor(STRIPE_READERS, "stripe-books") as pool:
                 for found in pool.map(
                     lambda period: _against_stripe(
@@ -140,7 +158,8 @@ class InvoiceReconciler:
                     periods,
                 ):
                     yield from found
-        yield from self._blocked(day, by_customer)
+            metered = MeteredBooks(self.workshop, self.control, account, sender, set(blocked), self.clock)
+            yield from metered.compared(day, by_customer, known, lambda: self.meters(connected))
 
     def _invoices(self, day: date, periods: Mapping[str, EndedPeriod]) -> dict[str, dict[str, LinesInvoice]]:
         """By customer and currency."""
@@ -165,15 +184,6 @@ class InvoiceReconciler:
                     tuple(invoice_faults(planned[name])),
                 )
         return found
-
-    def _blocked(self, day: date, periods: Mapping[str, EndedPeriod]) -> Iterator[Compared]:
-        with self.workshop.engine.session() as session:
-            blocked = blocked_periods(self.workshop, session, day)
-        for customer_id, reasons in blocked.items():
-            if customer_id in periods:
-                told = listed(list(dict.fromkeys(reasons.values())))
-                nothing = Decimal()
-                yield Compared(periods[customer_id], COMPARISON, nothing, nothing, "blocked", detail=told)
 
 
 def reconciler(
