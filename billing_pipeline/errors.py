@@ -542,6 +542,10 @@ class NoInvoiceError(BillingError):
     """There is no invoice of that customer and period. Caught by nobody but the command."""
 
 
+class FocusFaultError(BillingError):
+    """A row breaks a rule of FOCUS, so nothing was written; the message names column, rule and value."""
+
+
 class SimulationRefusedError(BillingError):
     """A draft cannot be tried on a period as asked. Caught by nobody but the command; nothing was computed."""
 
