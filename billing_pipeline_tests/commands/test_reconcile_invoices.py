@@ -1,4 +1,4 @@
-"""`billing reconcile invoices`: the newest month or a named one, as tables or JSON, and a status that asks for people."""
+"""`billing reconcile invoices`: the newest month or a named one, as tables or JSON, and when somebody is asked for."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -51,7 +51,8 @@ def billing(closed: Pipeline, in_process: Callable[..., Any]) -> Callable[..., A
 
 def push(closed: Pipeline) -> dict[str, str]:
     """Push October; the Stripe invoice by customer and currency."""
-    results = push_days(closed.workshop, closed.control, closed.settings, [END])
+    (pushed,) = push_days(closed.workshop, closed.control, closed.settings, [END])
+    results = pushed.invoices
     return {f"{each.customer_id} {each.currency}": each.stripe_invoice_id or "" for each in results}
 
 
