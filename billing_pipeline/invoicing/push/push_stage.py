@@ -18,7 +18,7 @@ from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.billed import BILLED_COLUMNS, BilledLine, planned_line
 from billing_pipeline.invoicing.push.credit_notes import CreditNoteResult, push_credit_notes
 from billing_pipeline.invoicing.push.delivery import PlannedDelivery, plan_delivery
-from billing_pipeline.invoicing.push.delivery_records import record_deliveries
+from billing_pipeline.invoicing.push.delivery_records import record_rated_lines
 from billing_pipeline.invoicing.push.invoice_push import PushResult, PushRules, push_invoices
 from billing_pipeline.invoicing.push.known_reader import read_known
 from billing_pipeline.invoicing.push.outbox import Outbox
@@ -111,15 +111,7 @@ def push_days(
             if gateway is None:
                 gateway = stack.enter_context(connect_stripe(settings))
                 account = Sender(Outbox(control, "", now_us), now_us).read(gateway.account)
-            record_deliveries(
-                control,
-                account,
-                {
-                    (line.customer_id, line.plan, line.billing_period): "rated_lines"
-                    for line in lines.lines
-                    if line.plan
-                },
-            )
+            record_rated_lines(control, account, lines.lines)
             planned = deliveries(control, account, policies, lines)
             notes = [note for each in planned if not rules.hold(each.invoice) for note in each.credit_notes]
             issued = push_credit_notes(control, gateway, notes, workers=workers)
