@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from billing_pipeline.commands.explain import explain
+from billing_pipeline.commands.export import export
 from billing_pipeline.commands.guard import guard
 from billing_pipeline.commands.invoice import invoice
 from billing_pipeline.commands.keys import keys
@@ -358,6 +359,7 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
 
 
 billing.add_command(explain)
+billing.add_command(export)
 billing.add_command(guard)
 billing.add_command(invoice)
 billing.add_command(keys)

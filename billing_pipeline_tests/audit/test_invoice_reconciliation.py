@@ -26,7 +26,7 @@ def test_a_pushed_month_reconciles_to_zero(in_stripe: InvoicedCompany) -> None:
         "lines_stripe",
     }
     money = {
-        (row.customer_id, row.currency): (row.expected, row.found, row.cause)
+        (row.customer_id, row.currency): (int(row.expected), int(row.found), row.cause)
         for row in rows
         if row.comparison == "lines_stripe"
     }
@@ -45,7 +45,7 @@ def test_quantities_are_compared_by_meter_and_usage_period(in_stripe: InvoicedCo
     """What a plan leaves free and what lies in a trial is named; the unpriced usage of a blocked customer, too."""
     assert in_stripe.causes("events_rollups").keys() == {"acme", "beta", "free", "stuck", "tried", "zulu"}
     found = {
-        (row.customer_id, row.meter): (row.expected, row.found, row.cause)
+        (row.customer_id, row.meter): (int(row.expected), int(row.found), row.cause)
         for row in in_stripe.rows("rollups_charges")
     }
     assert found == {
@@ -66,7 +66,7 @@ def test_november_answers_for_what_came_late_to_october(in_stripe: InvoicedCompa
     rows = in_stripe.reconciler().rows([NEXT_END])
     assert not [row for row in rows if row.status not in {"equal", "explained"}]
     october_usage = {
-        row.customer_id: (row.expected, row.found, row.cause)
+        row.customer_id: (int(row.expected), int(row.found), row.cause)
         for row in rows
         if row.comparison == "rollups_charges" and row.usage_period == date(2026, 10, 1)
     }

@@ -1,4 +1,4 @@
-"""`billing reconcile invoices`: the newest month or a named one, as tables or JSON, and a status that asks for people."""
+"""`billing reconcile invoices`: the newest month or a named one, as tables or JSON, and when somebody is asked for."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -4,9 +4,10 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Select, and_, func, select
+from sqlalchemy import Engine, Select, and_, func, select, true
 
 from billing_pipeline.control.invoice_tables import (
     STRIPE_CREDIT_NOTE_TRANSITIONS,
@@ -43,6 +44,11 @@ class Pushed:
     detail: str
     failure: tuple[str, str] = ("", "")
 
+    @cached_property
+    def amounts(self) -> Mapping[str, int]:
+        """Stripe amount by line id, as planned."""
+        return self.plan.amounts()
+
 
 class Credited(NamedTuple):
     """A credit note of ours. `line_ids` are those of the adjustment lines it stands for."""
@@ -53,6 +59,7 @@ class Credited(NamedTuple):
     invoice_id: str
     total_minor: int
     line_ids: frozenset[str]
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,23 @@ class Delivered:
     metered: Collection[tuple[str, str, str]] = frozenset()
 
 
-def delivered(control: Engine, account: str, periods: Collection[date]) -> Delivered:
-    """Read what is known of the invoices of some billing periods (their starts)."""
+def delivered(control: Engine, account: str | None, periods: Collection[date]) -> Delivered:
+    """Read what is known of the invoices of some billing periods (their starts).
+
+    Args:
+        control: the control database.
+        account: of which Stripe account; None takes the newest of each, whichever it is in.
+        periods: the starts.
+    """
     names = sorted({each.isoformat() for each in periods})
     objects, deliveries = STRIPE_OBJECTS, STRIPE_DELIVERIES
     with control.connect() as connection:
         customers = {
             row.our_key: row.stripe_id
             for row in connection.execute(
-                select(objects).where(objects.c.account == account, objects.c.kind == "customer")
+                select(objects)
+                .where(_of(objects, account), objects.c.kind == "customer")
+                .order_by(objects.c.recorded_at)
             )
         }
         failures = {row.subject: (row.failure, row.message) for row in connection.execute(_failures(account))}
@@ -103,30 +118,30 @@ def delivered(control: Engine, account: str, periods: Collection[date]) -> Deliv
         metered = {
             (row.customer_id, row.plan, row.billing_period)
             for row in connection.execute(
-                select(deliveries).where(
-                    deliveries.c.account == account, deliveries.c.delivery == "meter_events"
-                )
+                select(deliveries).where(_of(deliveries, account), deliveries.c.delivery == "meter_events")
             )
         }
     return Delivered(
         customers,
         pushes,
-        {key: tuple(sorted(found)) for key, found in notes.items()},
+        {key: tuple(sorted(found, key=lambda note: note.corrects)) for key, found in notes.items()},
         frozenset(each for each in made if each),
         frozenset(each for each in noted if each),
         metered,
     )
 
 
-def _newest(table: Any, transitions: Any, account: str, periods: Collection[str]) -> Select[Any]:
+def _of(table: Any, account: str | None) -> Any:
+    return true() if account is None else table.c.account == account
+
+
+def _newest(table: Any, transitions: Any, account: str | None, periods: Collection[str]) -> Select[Any]:
     """The newest revision of each, with the last of its transitions."""
     (reference,) = [column for column in transitions.c if column.foreign_keys]
-    same = ["account", "customer_id", "billing_period", "currency"]
+    same = ["customer_id", "billing_period", "currency"]
     if "corrects" in table.c:
         same.append("corrects")
-    newest = (
-        select(func.max(table.c.id)).where(table.c.account == account).group_by(*(table.c[n] for n in same))
-    )
+    newest = select(func.max(table.c.id)).where(_of(table, account)).group_by(*(table.c[n] for n in same))
     last = (
         select(reference.label("of"), func.max(transitions.c.step).label("step"))
         .group_by(reference)
@@ -141,12 +156,12 @@ def _newest(table: Any, transitions: Any, account: str, periods: Collection[str]
     )
 
 
-def _failures(account: str) -> Select[Any]:
+def _failures(account: str | None) -> Select[Any]:
     """Failures of requests in their order, each with when the last request about its subject was written."""
     requests, failures = STRIPE_REQUESTS, STRIPE_REQUEST_FAILURES
     last = (
         select(requests.c.subject, func.max(requests.c.recorded_at).label("last_request_at"))
-        .where(requests.c.account == account)
+        .where(_of(requests, account))
         .group_by(requests.c.subject)
         .subquery()
     )
@@ -160,7 +175,7 @@ def _failures(account: str) -> Select[Any]:
         )
         .join(failures, failures.c.idempotency_key == requests.c.idempotency_key)
         .join(last, last.c.subject == requests.c.subject)
-        .where(requests.c.account == account)
+        .where(_of(requests, account))
         .order_by(failures.c.id)
     )
 
@@ -179,6 +194,7 @@ def _credited(row: Any) -> Credited:
         row.stripe_invoice_id,
         row.total_minor,
         frozenset(_line_ids(json.loads(row.plan))),
+        row.detail,
     )
 
 

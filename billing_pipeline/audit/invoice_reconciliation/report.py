@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +25,7 @@ from billing_pipeline.audit.invoice_reconciliation.comparison import (
 from billing_pipeline.audit.invoice_reconciliation.delivered import FINAL, Delivered, delivered
 from billing_pipeline.audit.invoice_reconciliation.event_quantities import event_quantities
 from billing_pipeline.audit.invoice_reconciliation.line_amounts import line_amounts
+from billing_pipeline.audit.invoice_reconciliation.metered_books import MeteredBooks
 from billing_pipeline.audit.invoice_reconciliation.stripe_amounts import (
     COMPARISON,
     BilledLine,
@@ -39,6 +41,7 @@ from billing_pipeline.audit.invoice_reconciliation.stripe_books import (
 )
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.invoicing.lines.invoice_periods import customers_ending
+from billing_pipeline.invoicing.meter_events.port import MeterPort
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice, invoice_faults
@@ -62,6 +65,8 @@ from billing_pipeline.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+STRIPE_READERS = 8
+"""Customers whose invoices are read at once; the gateway keeps the pace that Stripe allows."""
 Connect = Callable[[], AbstractContextManager[StripeBooks]]
 _READ = (USAGE_ROLLUPS, UNMETERED_USAGE, RATED_CHARGES, RATED_PERIODS, BLOCKED_INVOICES, INVOICE_LINES)
 _LINES = (
@@ -71,6 +76,12 @@ _LINES = (
 InvoiceName = tuple[str, date, str]
 
 
+def _stripe_meters(gateway: Any) -> MeterPort:
+    from billing_pipeline.invoicing.meter_events.stripe_meters import StripeMeters
+
+    return StripeMeters(gateway)
+
+
 @dataclass(frozen=True)
 class InvoiceReconciler:
     """Reconciles the invoice periods of one company.
@@ -78,6 +89,8 @@ class InvoiceReconciler:
     Attributes:
         connect: opens Stripe, or what stands for it.
         holds: why a planned invoice waits, "" where it does not.
+        meters: what reads meters over an opened Stripe.
+        clock: UTC µs.
         sleep: waits so many seconds before Stripe is asked again.
     """
 
@@ -86,6 +99,8 @@ class InvoiceReconciler:
     policies: InvoicingPolicies
     connect: Connect
     holds: Callable[[PlannedInvoice], str] = lambda _: ""
+    meters: Callable[[Any], MeterPort] = _stripe_meters
+    clock: Callable[[], int] = now_us
     sleep: Callable[[float], None] = time.sleep
 
     def write(self, days: Sequence[date]) -> StageResult:
@@ -121,17 +136,30 @@ class InvoiceReconciler:
 
     def _day(self, day: date, periods: Sequence[EndedPeriod]) -> Iterator[Compared]:
         by_customer = periods_by_customer(periods)
+        with self.workshop.engine.session() as session:
+            blocked = blocked_periods(self.workshop, session, day)
+        for customer_id in sorted(blocked.keys() & by_customer.keys()):
+            told = listed(list(dict.fromkeys(blocked[customer_id].values())))
+            yield Compared(by_customer[customer_id], COMPARISON, Decimal(), Decimal(), "blocked", detail=told)
         yield from event_quantities(self.workshop, periods)
         yield from charge_quantities(self.workshop, day, by_customer)
         yield from line_amounts(self.workshop, day, by_customer)
         invoices = self._invoices(day, by_customer)
-        sender = Sender(Outbox(self.control, "", now_us), now_us, self.sleep)
+        sender = Sender(Outbox(self.control, "", self.clock), self.clock, self.sleep)
         with self.connect() as connected:
             stripe = RetryingBooks(connected, sender)
-            known = delivered(self.control, stripe.account(), {each.start for each in periods})
-            for period in periods:
-                yield from _against_stripe(period, invoices.get(period.customer_id, {}), known, stripe)
-        yield from self._blocked(day, by_customer)
+            account = stripe.account()
+            known = delivered(self.control, account, {each.start for each in periods})
+            with ThreadPoolExecutor(STRIPE_READERS, "stripe-books") as pool:
+                for found in pool.map(
+                    lambda period: _against_stripe(
+                        period, invoices.get(period.customer_id, {}), known, stripe
+                    ),
+                    periods,
+                ):
+                    yield from found
+            metered = MeteredBooks(self.workshop, self.control, account, sender, set(blocked), self.clock)
+            yield from metered.compared(day, by_customer, known, lambda: self.meters(connected))
 
     def _invoices(self, day: date, periods: Mapping[str, EndedPeriod]) -> dict[str, dict[str, LinesInvoice]]:
         """By customer and currency."""
@@ -157,15 +185,6 @@ class InvoiceReconciler:
                 )
         return found
 
-    def _blocked(self, day: date, periods: Mapping[str, EndedPeriod]) -> Iterator[Compared]:
-        with self.workshop.engine.session() as session:
-            blocked = blocked_periods(self.workshop, session, day)
-        for customer_id, reasons in blocked.items():
-            if customer_id in periods:
-                told = listed(list(dict.fromkeys(reasons.values())))
-                nothing = Decimal()
-                yield Compared(periods[customer_id], COMPARISON, nothing, nothing, "blocked", detail=told)
-
 
 def reconciler(
     workshop: Workshop, control: "Engine", policies: InvoicingPolicies, settings: Settings
@@ -190,7 +209,7 @@ def stored_rows(workshop: Workshop, days: Sequence[date]) -> list[ReportRow]:
 
 def _against_stripe(
     period: EndedPeriod, invoices: Mapping[str, LinesInvoice], known: Delivered, stripe: StripeBooks
-) -> Iterator[Compared]:
+) -> list[Compared]:
     """What Stripe has of the customer's period, also in currencies in which there are no lines any more."""
     name = period.start.isoformat()
     pushed = {
@@ -210,6 +229,5 @@ def _against_stripe(
         }
         wanted |= {note.invoice_id for each in found for note in known.credit_notes.get(each.key, ())}
         books = read_books(stripe, customer, lambda invoice: invoice.invoice_id in wanted)
-    for each in found:
-        yield from stripe_amounts(each, known, books)
-    yield from foreign_invoices(period, known, books)
+    compared = [row for each in found for row in stripe_amounts(each, known, books)]
+    return [*compared, *foreign_invoices(period, known, books)]

@@ -126,6 +126,8 @@ def _credit_note(invoice: LinesInvoice, note: Credited, books: CustomerBooks) ->
     expected = sum(line.amount_minor for line in lines)
     reference = note.credit_note_id or note.invoice_id
     detail = f"corrects {note.corrects}, {_amounts(lines)}"
+    if note.state == "refused":
+        return invoice.row(expected, 0, "refused", reference=reference, detail=f"{note.detail}; {detail}")
     if note.state not in FINAL:
         return invoice.row(expected, 0, "not_pushed", reference=reference, detail=detail)
     there = {each.credit_note_id: each for each in books.credit_notes.get(note.invoice_id, ())}
@@ -220,7 +222,7 @@ def _final(
 
 def _changed_since(lines: Iterable[BilledLine], pushed: Pushed, currency: str) -> list[str]:
     """Which lines of the lake are not those that were sent."""
-    sent = {line_id: from_stripe_amount(each, currency) for line_id, each in pushed.plan.amounts().items()}
+    sent = {line_id: from_stripe_amount(each, currency) for line_id, each in pushed.amounts.items()}
     now = {line.line_id: Decimal(line.amount_minor) for line in lines}
     return [
         f"line {line_id} was sent with {sent.get(line_id, 'nothing')}, invoice_lines has {now.get(line_id, 'nothing')}"
