@@ -51,7 +51,7 @@ class Endpoint:
         return re.compile(f"^{pattern}$")
 
 
-def endpoint(  # noqa: PLR0913 - a declaration
+def endpoint(
     method: str,
     template: str,
     parameters: str,

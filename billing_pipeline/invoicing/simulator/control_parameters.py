@@ -1,8 +1,6 @@
 """Parameters of the simulator's own endpoints, in the form that the SDK has for Stripe's."""
 
-from typing import TypedDict
-
-from typing_extensions import NotRequired
+from typing import NotRequired, TypedDict
 
 
 class ClockRetrieveParams(TypedDict):
