@@ -231,3 +231,19 @@ def test_a_credit_note_that_is_gone_is_told(in_stripe: InvoicedCompany) -> None:
     credited(in_stripe, "issued", "cn_gone")
     (row,) = in_stripe.rows("lines_stripe", "acme", NEXT_END)
     assert (row.cause, str(row.status), int(row.expected)) == ("deleted_in_stripe", "person", -1500)
+
+
+def test_a_failure_that_was_got_over_is_no_cause_any_more(
+    in_stripe: InvoicedCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines could not be added at first; then the draft was verified, and is held."""
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise StripeServerError("add lines", "Oops", 500, replayed=True)
+
+        patch.setattr(in_stripe.gateway, "add_lines", fail)
+        in_stripe.push()
+    assert in_stripe.causes()["beta usd"] == ("failed", "explained")
+    in_stripe.push(hold=is_beta)
+    assert in_stripe.causes()["beta usd"] == ("draft", "explained")
