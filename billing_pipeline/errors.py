@@ -357,6 +357,15 @@ class SimulatorError(BillingError):
     """The Stripe simulator cannot be served. Caught by nobody but the command and the run."""
 
 
+class FaultRuleError(BillingError):
+    """A fault that the simulator is to make cannot be understood. Caught by nobody but the command."""
+
+    def __init__(self, rule: str, reason: str) -> None:
+        self.rule = rule
+        self.reason = reason
+        super().__init__(f"fault {rule!r}: {reason}")
+
+
 class StripeAmountError(BillingError):
     """Stripe cannot represent an amount. Caught by the push: this invoice is refused, the others go on."""
 

@@ -123,6 +123,12 @@ RATED = (
     Column("currency", TEXT, "ISO 4217, lower case.", max_length=3),
     Column("line_id", TEXT, "Stable id of the invoice line."),
     Column("evidence_digest", TEXT, "SHA-256 (hex) over the line and the rollup rows behind it."),
+    Column(
+        "rollup_partitions",
+        TEXT,
+        "JSON array of the posting days of the usage_rollups rows, of the line's rule version, that its quantity rests "
+        "on; [] for lines of no usage.",
+    ),
     Column("description", TEXT, "The line, for people."),
     Column("tiers", TEXT, "JSON array: how the amount came about, tier by tier."),
 )

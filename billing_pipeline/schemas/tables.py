@@ -377,7 +377,7 @@ RATED_CHARGES = Table(
         *pick(
             RATED,
             "amount amount_minor booked_before_minor quantity_before reason rated_as_of currency line_id "
-            "evidence_digest description tiers",
+            "evidence_digest rollup_partitions description tiers",
         ),
     ),
     partition_by=("period_end_day",),
@@ -396,6 +396,7 @@ RATED_CHARGES = Table(
         "reason": ("usage_rollups.kind", "registry_changes.change"),
         "rated_as_of": ("usage_rollups.posting_day", "registry_changes.details"),
         "evidence_digest": ("usage_rollups.usage_day", "usage_rollups.quantity", "usage_rollups.event_count"),
+        "rollup_partitions": ("usage_rollups.posting_day",),
     },
 )
 
@@ -477,7 +478,8 @@ INVOICE_LINES = Table(
         Column("amount_minor", WHOLE, "What this line bills, in the currency's minor unit."),
         *pick(
             RATED,
-            "booked_before_minor quantity_before reason rated_as_of currency line_id evidence_digest description tiers",
+            "booked_before_minor quantity_before reason rated_as_of currency line_id evidence_digest "
+            "rollup_partitions description tiers",
         ),
     ),
     partition_by=("period_end_day",),

@@ -22,7 +22,7 @@ from billing_pipeline.schemas.tables import BLOCKED_INVOICES, INVOICE_LINES
 COLUMNS = (
     "currency, billing_period, kind, line_id, project_id, plan, charge, meter, dimensions, rule_version, usage_period, "
     "quantity, unit, amount, booked_before_minor, amount_minor, tiers, description, evidence_digest, period_end_day, "
-    "component, term, reason, quantity_before, rated_as_of"
+    "component, term, reason, quantity_before, rated_as_of, rollup_partitions"
 )
 Line = dict[str, Any]
 
@@ -89,6 +89,7 @@ def as_document(customer_id: str, start: date, currency: str, lines: Sequence[Li
                 "booked_before_minor": line["booked_before_minor"],
                 "amount_minor": line["amount_minor"],
                 "evidence_digest": line["evidence_digest"],
+                "rollup_partitions": json.loads(line["rollup_partitions"]),
             }
             for line in lines
         ],

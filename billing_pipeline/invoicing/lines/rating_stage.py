@@ -195,5 +195,6 @@ def _charge_row(period: InvoicePeriod, line: InvoiceLine) -> Row:
         *(period.end, period.start, key.customer_id, key.project_id, key.plan, key.charge),
         *(key.component, key.term, key.meter, line.unit, key.dimensions, key.rule_version, key.usage_period),
         *(line.quantity, line.amount, whole, line.booked_before_minor, line.quantity_before, line.reason),
-        *(line.rated_as_of, key.currency, line.line_id, line.evidence_digest, line.description, line.tiers),
+        *(line.rated_as_of, key.currency, line.line_id, line.evidence_digest),
+        *(line.rollup_partitions, line.description, line.tiers),
     )

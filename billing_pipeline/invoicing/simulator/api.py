@@ -4,42 +4,19 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from billing_pipeline.invoicing.simulator import customers, invoice_lines, invoices
 from billing_pipeline.invoicing.simulator.api_error import ApiError
 from billing_pipeline.invoicing.simulator.call import Call, Endpoint
 from billing_pipeline.invoicing.simulator.contract import read
+from billing_pipeline.invoicing.simulator.faults import refusal
 from billing_pipeline.invoicing.simulator.form import decode
+from billing_pipeline.invoicing.simulator.http_messages import Request, Response, ServerFault
 from billing_pipeline.invoicing.simulator.store import KeptAnswer, Store
 
 ENDPOINTS = (*customers.ENDPOINTS, *invoices.ENDPOINTS, *invoice_lines.ENDPOINTS)
 MAX_KEY_LENGTH = 255
-
-
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request: `form` is the query of GET and DELETE, the body of POST."""
-
-    method: str
-    path: str
-    form: str
-    api_key: str | None
-    idempotency_key: str | None = None
-
-
-@dataclass(frozen=True)
-class Response:
-    """One HTTP answer; the body is JSON text."""
-
-    status: int
-    body: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-Handler = Callable[[Request], Response]
-"""Faults wrap a handler: before (429, 503, slow), instead (500) or after it (applied, then dropped)."""
 
 
 class Simulator:
@@ -63,7 +40,7 @@ class Simulator:
             with self._store.transaction() as transaction:
                 call = Call(transaction, parameters, object_id, self._clock())
                 if request.method != "POST" or request.idempotency_key is None:
-                    return _run(found, call)
+                    return _run(found, call, request.server_fault)
                 return self._run_once(found, call, request, request.idempotency_key)
         except ApiError as error:
             return Response(error.status, json.dumps(error.body))
@@ -79,19 +56,27 @@ class Simulator:
         if kept is not None:
             _refuse_another_request(kept, request_hash, key)
             return Response(kept.status, kept.body, {**headers, "Idempotent-Replayed": "true"})
-        response = _run(found, call)
+        response = _run(found, call, request.server_fault)
         call.transaction.keep_answer(key, KeptAnswer(request_hash, response.status, response.body), call.now)
         return Response(response.status, response.body, headers)
 
 
-def _run(found: Endpoint, call: Call) -> Response:
+def _run(found: Endpoint, call: Call, fault: ServerFault | None) -> Response:
+    """The endpoint's answer, or the 500 that a fault puts in its place."""
+    if fault is ServerFault.INSTEAD:
+        return _server_error()
     try:
         with call.transaction.savepoint():
-            return Response(200, json.dumps(found.run(call)))
+            response = Response(200, json.dumps(found.run(call)))
     except ApiError as error:
         if not error.keep:
             raise
         return Response(error.status, json.dumps(error.body))
+    return response if fault is None else _server_error()
+
+
+def _server_error() -> Response:
+    return refusal(500, "api_error", "Something went wrong on Stripe's end.")
 
 
 def _authorize(request: Request) -> None:

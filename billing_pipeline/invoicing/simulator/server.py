@@ -1,9 +1,10 @@
 """The simulator over HTTP, on loopback only."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +15,9 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
 from billing_pipeline.errors import SimulatorError
-from billing_pipeline.invoicing.simulator.api import Handler, Request, Response, Simulator
+from billing_pipeline.invoicing.simulator.api import Simulator
+from billing_pipeline.invoicing.simulator.droppable import DroppableConnection
+from billing_pipeline.invoicing.simulator.http_messages import Handler, Request, Response
 from billing_pipeline.invoicing.simulator.store import Store
 
 HOST = "127.0.0.1"
@@ -68,7 +71,9 @@ def application(handler: Handler) -> Starlette:
             if len(body) > MAX_BODY_BYTES:
                 return HttpResponse(status_code=413)
         response = await run_in_threadpool(handler, _request(http, bytes(body)))
-        return _http_response(response)
+        if response.delay_seconds or response.dropped:
+            await _wait(http, response)
+        return HttpResponse(response.body, response.status or 500, response.headers, "application/json")
 
     methods = ["GET", "POST", "DELETE"]
     return Starlette(routes=[Route("/{path:path}", answer, methods=methods)])
@@ -85,14 +90,30 @@ def _request(http: HttpRequest, body: bytes) -> Request:
     )
 
 
-def _http_response(response: Response) -> HttpResponse:
-    return HttpResponse(response.body, response.status, response.headers, "application/json")
+async def _wait(http: HttpRequest, response: Response) -> None:
+    """Let the delay pass, or the client go away; then close the connection of an answer that is dropped."""
+
+    async def gone() -> None:
+        while (await http.receive())["type"] != "http.disconnect":
+            pass
+
+    with suppress(TimeoutError):
+        await asyncio.wait_for(gone(), response.delay_seconds)
+    if response.dropped:
+        DroppableConnection.drop(http.scope)
+        # What is returned after this goes nowhere; before it, it would still be sent.
+        await gone()
 
 
 @contextmanager
 def _serving(app: Starlette, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        app,
+        http=DroppableConnection,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(

@@ -31,17 +31,17 @@ def connect_stripe(settings: Settings) -> Iterator[StripeGateway]:
 
         with (
             running_simulator(settings.simulator_path) as address,
-            _closing(SIMULATOR_KEY, address) as gateway,
+            _closing(SIMULATOR_KEY, address, settings) as gateway,
         ):
             yield gateway
         return
-    with _closing(key or SIMULATOR_KEY, base) as gateway:
+    with _closing(key or SIMULATOR_KEY, base, settings) as gateway:
         yield gateway
 
 
 @contextmanager
-def _closing(key: str, base: str | None) -> Iterator[StripeGateway]:
-    gateway = StripeGateway(key, base)
+def _closing(key: str, base: str | None, settings: Settings) -> Iterator[StripeGateway]:
+    gateway = StripeGateway(key, base, requests_per_second=settings.stripe_requests_per_second)
     try:
         yield gateway
     finally:

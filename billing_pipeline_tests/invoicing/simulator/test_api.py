@@ -6,8 +6,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from billing_pipeline.invoicing.simulator.api import ENDPOINTS, Request, Response, Simulator
+from billing_pipeline.invoicing.simulator.api import ENDPOINTS, Simulator
 from billing_pipeline.invoicing.simulator.contract import fields
+from billing_pipeline.invoicing.simulator.http_messages import Request, Response
 from billing_pipeline.invoicing.simulator.store import Store
 
 NOW = 1_790_000_000

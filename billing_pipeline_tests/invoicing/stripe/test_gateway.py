@@ -12,7 +12,7 @@ from billing_pipeline.errors import (
     StripeServerError,
     StripeUnreachableError,
 )
-from billing_pipeline.invoicing.simulator.api import Handler, Request, Response
+from billing_pipeline.invoicing.simulator.http_messages import Handler, Request, Response
 from billing_pipeline.invoicing.simulator.server import running_simulator
 from billing_pipeline.invoicing.stripe.gateway import StripeGateway
 from billing_pipeline.invoicing.stripe.port import CUSTOMER_ID, LINE_ID, PUSH
