@@ -52,7 +52,8 @@ def billing(closed: Pipeline, in_process: Callable[..., Any]) -> Callable[..., A
 def push(closed: Pipeline) -> dict[str, str]:
     """Push October; the Stripe invoice by customer and currency."""
     (pushed,) = push_days(closed.workshop, closed.control, closed.settings, [END])
-    return {f"{each.customer_id} {each.currency}": each.stripe_invoice_id or "" for each in pushed.invoices}
+    results = pushed.invoices
+    return {f"{each.customer_id} {each.currency}": each.stripe_invoice_id or "" for each in results}
 
 
 def test_what_is_not_pushed_yet_is_explained_and_asks_for_nobody(billing: Callable[..., Any]) -> None:

@@ -1,6 +1,6 @@
 """What became of every invoice of some periods, from the lake and the outbox; nothing is asked of Stripe."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
@@ -9,10 +9,13 @@ from billing_pipeline.invoicing.period_close.named import NamedPeriod
 from billing_pipeline.invoicing.push.delivery import PlannedDelivery
 from billing_pipeline.invoicing.push.outbox_states import PushState
 from billing_pipeline.metering.stage import Workshop, scan
+from billing_pipeline.rating.money import format_minor
 from billing_pipeline.schemas.tables import BLOCKED_INVOICES
 
 InvoiceState = Literal["running", "blocked", "held", "skipped", "due", "finalized", "failed", "nothing"]
 """`due`: it can be pushed now; `failed`: the push met something, it goes on or a person must look."""
+InvoiceName = tuple[str, str, str]
+"""Customer, billing period (its start as text), currency."""
 FINAL = ("finalized", "reconciled")
 
 
@@ -35,23 +38,32 @@ class InvoiceOutcome(NamedTuple):
     reason: str
 
 
-def outcomes(
-    workshop: Workshop,
-    periods: Sequence[NamedPeriod],
-    closed: Collection[date],
-    deliveries: Iterable[PlannedDelivery],
-    states: "dict[tuple[str, str, str], PushState]",
-    holding: Holding,
-) -> list[InvoiceOutcome]:
+class Seen(NamedTuple):
+    """What the outcomes are read from.
+
+    Attributes:
+        closed: days that have been closed to their end.
+        deliveries: of the invoices of the periods' last days.
+        states: from `outbox_states.push_states`.
+        holding: what holds now.
+    """
+
+    closed: Collection[date]
+    deliveries: Sequence[PlannedDelivery]
+    states: Mapping[InvoiceName, PushState]
+    holding: Holding
+
+
+def outcomes(workshop: Workshop, periods: Sequence[NamedPeriod], seen: Seen) -> list[InvoiceOutcome]:
     """What became of the invoices of some periods, by customer, period and currency."""
     by_period: dict[tuple[str, date], list[PlannedDelivery]] = {}
-    for each in deliveries:
+    for each in seen.deliveries:
         by_period.setdefault((each.invoice.customer_id, each.invoice.billing_period), []).append(each)
     blocked = _blocked(workshop, sorted({period.end for period in periods}))
     found: list[InvoiceOutcome] = []
     for period in periods:
         key = (period.customer_id, period.start)
-        if period.end not in closed:
+        if period.end not in seen.closed:
             told = f"runs until {period.end}, or that day is not closed yet"
             found.append(InvoiceOutcome(*period, "", None, "running", "", told))
         elif key in blocked:
@@ -59,24 +71,19 @@ def outcomes(
         elif key not in by_period:
             found.append(InvoiceOutcome(*period, "", None, "nothing", "", "nothing to invoice"))
         else:
-            found += [_outcome(period, each, states, holding) for each in by_period[key]]
+            found += [_outcome(period, each, seen) for each in by_period[key]]
     return found
 
 
-def _outcome(
-    period: NamedPeriod,
-    delivery: PlannedDelivery,
-    states: "dict[tuple[str, str, str], PushState]",
-    holding: Holding,
-) -> InvoiceOutcome:
+def _outcome(period: NamedPeriod, delivery: PlannedDelivery, seen: Seen) -> InvoiceOutcome:
     invoice = delivery.invoice
     credited = sum(note.total_minor for note in delivery.credit_notes)
     metered = sum(line.amount_minor for line in delivery.metered)
     told = []
     if credited:
-        told.append(f"{-credited} minor units by credit note")
+        told.append(f"{format_minor(-credited, invoice.currency)} by credit note")
     if metered:
-        told.append(f"{metered} minor units as meter events")
+        told.append(f"{format_minor(metered, invoice.currency)} as meter events")
     outcome = InvoiceOutcome(
         *period,
         invoice.currency,
@@ -85,13 +92,13 @@ def _outcome(
         "",
         ", ".join(told),
     )
-    pushed = states.get((invoice.customer_id, invoice.billing_period.isoformat(), invoice.currency))
+    pushed = seen.states.get((invoice.customer_id, invoice.billing_period.isoformat(), invoice.currency))
     if pushed is not None and pushed.state in FINAL:
         return outcome._replace(state="finalized", stripe_id=pushed.stripe_id)
-    skipped = holding.skip(invoice) if invoice.lines else outcome.reason or "no lines"
+    skipped = seen.holding.skip(invoice) if invoice.lines else outcome.reason or "no lines"
     if skipped:
         return outcome._replace(state="skipped", reason=skipped)
-    held = holding.hold(invoice)
+    held = seen.holding.hold(invoice)
     stripe_id = pushed.stripe_id if pushed is not None else ""
     if held:
         return outcome._replace(state="held", stripe_id=stripe_id, reason=held)

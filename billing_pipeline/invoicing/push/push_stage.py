@@ -24,7 +24,6 @@ from billing_pipeline.invoicing.push.known_reader import read_known
 from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
 from billing_pipeline.invoicing.push.sending import Sender
-from billing_pipeline.invoicing.stripe.port import StripePort
 from billing_pipeline.metering.calendar import Calendar
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Partition, StageResult, Workshop, scan
@@ -34,6 +33,8 @@ from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from billing_pipeline.invoicing.stripe.port import StripePort
 
 WORKERS = 4
 """Threads of a push: enough to wait for Stripe at its usual pace."""
@@ -85,6 +86,7 @@ def push_days(
     control: "Engine",
     settings: Settings,
     days: Sequence[date],
+    *,
     holding: Holding | None = None,
     progress: Callable[[PushResult], None] | None = None,
 ) -> list[PushedDay]:
