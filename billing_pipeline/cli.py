@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from billing_pipeline.commands.explain import explain
+from billing_pipeline.commands.export import export
 from billing_pipeline.commands.guard import guard
 from billing_pipeline.commands.invoice import invoice
 from billing_pipeline.commands.keys import keys
+from billing_pipeline.commands.period import period
 from billing_pipeline.commands.reconcile import reconcile
 from billing_pipeline.commands.review import review
 from billing_pipeline.commands.serve import serve
@@ -358,9 +360,11 @@ def rerate(customer: str, period: str, rules: str | None, who: str, why: str) ->
 
 
 billing.add_command(explain)
+billing.add_command(export)
 billing.add_command(guard)
 billing.add_command(invoice)
 billing.add_command(keys)
+billing.add_command(period)
 billing.add_command(reconcile)
 billing.add_command(review)
 billing.add_command(serve)

@@ -405,12 +405,52 @@ class StripeRefusedError(StripeError):
     """Stripe refused the request (4xx): it was not applied, and sending it again changes nothing."""
 
 
+class MeterEventDuplicateError(StripeRefusedError):
+    """Stripe has an event of this identifier. Caught by the sender: ours is delivered, its row never changes."""
+
+
+class MeterEventTooOldError(StripeRefusedError):
+    """The timestamp of a meter event lies more than 35 days back. Caught by the sender: it is expired."""
+
+
 class StripeServerError(StripeError):
     """Stripe failed (5xx): whether the request was applied is open, and the key may replay the failure."""
 
 
 class StripeUnreachableError(StripeError):
     """No answer, or not now (timeout, lost connection, 409, 429): send the same again with the same key."""
+
+
+class MeterEventChangedError(BillingError):
+    """A posting day would tell Stripe something else than it has. Caught by nobody but the command or the run."""
+
+    def __init__(self, identifier: str, planned: int, wanted: int) -> None:
+        self.identifier = identifier
+        self.planned = planned
+        self.wanted = wanted
+        super().__init__(
+            f"meter event {identifier} was planned with value {planned} and would now have {wanted}: the rollups of "
+            "its posting day have changed after it was closed; see `billing replay` of that day"
+        )
+
+
+class MeterEventsBusyError(BillingError):
+    """Another process sends meter events now. Caught by nobody but the command or the run."""
+
+    def __init__(self, waited_seconds: int) -> None:
+        self.waited_seconds = waited_seconds
+        super().__init__(
+            f"another process has been sending meter events for {waited_seconds} seconds; wait for it to end, then "
+            "run again"
+        )
+
+
+class MeterEventError(BillingError):
+    """What is asked of a meter event cannot be done. Caught by nobody but the command."""
+
+    def __init__(self, identifier: str, reason: str, action: str) -> None:
+        self.identifier = identifier
+        super().__init__(f"meter event {identifier}: {reason}; {action}")
 
 
 class SourceError(BillingError):
@@ -465,6 +505,13 @@ class StripeGoneError(StripeError):
     """A draft was deleted in Stripe. Caught by the push, which makes the next revision."""
 
 
+class InvoicesNotPushedError(BillingError):
+    """Invoices of ended periods did not get to Stripe; the days are closed. Caught by nobody but the command."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(f"{told}. Closing again goes on with what is left, once that is mended")
+
+
 class CloseRunError(BillingError):
     """A run of the close failed. Caught by nobody but the command; closing again goes on from there."""
 
@@ -494,8 +541,16 @@ class ExplanationError(BillingError):
     """A file that is to be checked is no explanation of a line. Caught by nobody but the command."""
 
 
+class NoInvoicePeriodError(BillingError):
+    """No invoice period bears the name, or none that does has been invoiced; the message says which to close."""
+
+
 class NoInvoiceError(BillingError):
     """There is no invoice of that customer and period. Caught by nobody but the command."""
+
+
+class FocusFaultError(BillingError):
+    """A row breaks a rule of FOCUS, so nothing was written; the message names column, rule and value."""
 
 
 class SimulationRefusedError(BillingError):

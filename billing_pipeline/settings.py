@@ -48,7 +48,7 @@ class Settings:
 
     home: Path
     data: Path
-    stripe_api_key: str | None
+    stripe_api_key: str | None = field(repr=False)
     stripe_api_base: str | None
     memory_limit_mb: int
     threads: int
@@ -59,6 +59,10 @@ class Settings:
     """The durable queue's PostgreSQL; without one the queue is a file in the home. It may hold a password."""
     webhook: WebhookSettings | None = None
     """None: notices of the guard are kept, and not sent."""
+    stripe_requests_per_second: int | None = None
+    stripe_live_account: str | None = None
+    """The account that a live key has to belong to; without it no live key is used."""
+    """Our own limit per process; None for what suits the key, 0 for none."""
     control_database_url: str | None = field(default=None, repr=False)
     """The control database's PostgreSQL; without one it is a file in the home. It may hold a password."""
 
@@ -142,6 +146,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         stripe_api_base=values.get("stripe_api_base"),
         memory_limit_mb=_whole_number(values, "memory_limit_mb", default=3000, least=256),
         threads=_whole_number(values, "threads", default=os.cpu_count() or 1, least=1),
+        stripe_requests_per_second=_rate(values),
+        stripe_live_account=values.get("stripe_live_account"),
         engine=_engine(values),
         spark_master=_spark_master(values),
         gateway=_gateway(values),
@@ -156,6 +162,8 @@ _NAMES = {
     "data": "BILLING_DATA",
     "stripe_api_key": "STRIPE_API_KEY",
     "stripe_api_base": "STRIPE_API_BASE",
+    "stripe_requests_per_second": "STRIPE_REQUESTS_PER_SECOND",
+    "stripe_live_account": "STRIPE_LIVE_ACCOUNT",
     "memory_limit_mb": "BILLING_MEMORY_LIMIT_MB",
     "threads": "BILLING_THREADS",
     "engine": "BILLING_ENGINE",
@@ -179,6 +187,12 @@ def _whole_number(values: Mapping[str, str], name: str, *, default: int, least: 
     if not text.isdecimal() or int(text) < least:
         raise SettingsError(f"{_NAMES[name]}={text!r}: give a whole number of at least {least}")
     return int(text)
+
+
+def _rate(values: Mapping[str, str]) -> int | None:
+    if "stripe_requests_per_second" not in values:
+        return None
+    return _whole_number(values, "stripe_requests_per_second", default=0, least=0)
 
 
 def _engine(values: Mapping[str, str]) -> str:

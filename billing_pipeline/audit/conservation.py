@@ -56,6 +56,7 @@ def line_faults(workshop: Workshop, days: Sequence[date]) -> list[str]:
     with workshop.engine.session() as session:
         scan(workshop, session, "charges", RATED_CHARGES, days)
         scan(workshop, session, "lines", INVOICE_LINES, days)
+        session.define("booked_and_billed", SQL / "booked_and_billed.sql")
         rows = session.rows((SQL / "lines_conserved.sql").read_text("utf-8"))
     return [
         f"{day}: {customer_id} {currency}: charges book {charged} minor units, lines bill {billed}"

@@ -4,11 +4,11 @@ The filters of the rule book are written as SQL here, and the meters are taken o
 than the one that made it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import ROUND_FLOOR, Context, Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from billing_pipeline.lake.engine import Session
 from billing_pipeline.metering.calendar import DAY_US, days_between, start_of
@@ -36,8 +36,29 @@ class Sum(NamedTuple):
         return f"{self.quantity:f} in {self.events} events"
 
 
-Sums = dict[str, Sum]
-"""By posting day, customer, usage day and, where a meter adds up, kind."""
+class Part(NamedTuple):
+    """What is summed by itself; `kind` only where the meter adds up, else `usage`."""
+
+    posting_day: date
+    customer_id: str
+    kind: str
+    usage_day: date
+
+    def __str__(self) -> str:
+        """As a fault says it."""
+        return f"{self.posting_day}, {self.customer_id}, {self.kind} of {self.usage_day}"
+
+
+Sums = dict[Part, Sum]
+
+
+class MeterSums(NamedTuple):
+    """What one meter's own events add up to, and what its rollups say; `version` is None where it is of all."""
+
+    meter: Meter
+    version: str | None
+    expected: Sums
+    found: Sums
 
 
 def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None = None) -> list[str]:
@@ -47,6 +68,14 @@ def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None 
     usage day as a whole may book under several versions, so it is looked at only over all of them.
     """
     faults: list[str] = []
+    for each in meter_sums(workshop, days, version):
+        of_version = f", rule version {each.version}" if each.version else ""
+        faults += _differences(f"meter {each.meter.name}{of_version}", each.expected, each.found)
+    return faults
+
+
+def meter_sums(workshop: Workshop, days: Sequence[date], version: str | None = None) -> Iterator[MeterSums]:
+    """Both sums of every meter over some posting days, meter by meter (see `rollup_faults`)."""
     with workshop.engine.session() as session:
         scan(workshop, session, "rollups", USAGE_ROLLUPS, days)
         session.load("chosen_days", POSTING_DAY_COLUMNS, [(day,) for day in sorted(set(days))])
@@ -55,11 +84,9 @@ def rollup_faults(workshop: Workshop, days: Sequence[date], version: str | None 
             for meter in (meter for meter in book.meters.values() if meter.is_additive):
                 where = f"{_of_version(book)} AND {takes(meter)}"
                 expected = _sums(session, _added(meter, where))
-                found = _found(session, meter, _of_version(book))
-                faults += _differences(f"meter {meter.name}, rule version {book.version}", expected, found)
+                yield MeterSums(meter, book.version, expected, _found(session, meter, _of_version(book)))
         if version is None:
-            faults += _whole_day_faults(workshop, session, days)
-    return faults
+            yield from _whole_days(workshop, session, days)
 
 
 def _name_booked(workshop: Workshop, session: Session, receipt_days: Sequence[date]) -> None:
@@ -87,7 +114,7 @@ def _found(session: Session, meter: Meter, where: str = "true", kind: str = "kin
     )
 
 
-def _whole_day_faults(workshop: Workshop, session: Session, days: Sequence[date]) -> list[str]:
+def _whole_days(workshop: Workshop, session: Session, days: Sequence[date]) -> Iterator[MeterSums]:
     meters = {
         meter.name: meter
         for book in workshop.books
@@ -99,15 +126,12 @@ def _whole_day_faults(workshop: Workshop, session: Session, days: Sequence[date]
     )
     usage_days = sorted(row[0] for row in touched if isinstance(row[0], date))
     if not meters or not usage_days:
-        return []
+        return
     session.load("usage_days", USAGE_DAY_COLUMNS, [(day, start_of(day) + DAY_US) for day in usage_days])
     _name_booked(workshop, session, receipt_days_for(workshop, days_between(usage_days[0], max(days))))
-    faults = []
     for meter in meters.values():
         expected = _whole_day_sums(session, meter, workshop.books)
-        found = _found(session, meter, kind=_ALL_KINDS)
-        faults += _differences(f"meter {meter.name}", expected, found)
-    return faults
+        yield MeterSums(meter, None, expected, _found(session, meter, kind=_ALL_KINDS))
 
 
 def _whole_day_sums(session: Session, meter: Meter, books: Iterable[RuleBook]) -> Sums:
@@ -119,10 +143,11 @@ def _whole_day_sums(session: Session, meter: Meter, books: Iterable[RuleBook]) -
     rows = " UNION ALL ".join(_meter_rows(book, each) for book, each in with_same_terms)
     expected = (SQL / "whole_day_expected.sql").read_text("utf-8")
     sums: Sums = {}
-    for day, customer_id, usage_day, state, events, *found in session.rows(
+    found_rows: list[tuple[Any, ...]] = session.rows(
         expected.replace("WITH", f"WITH meter_rows AS ({rows}),", 1)
-    ):
-        part = f"{day}, {customer_id}, usage of {usage_day}"
+    )
+    for day, customer_id, usage_day, state, events, *found in found_rows:
+        part = Part(day, customer_id, "usage", usage_day)
         before, sign = sums.get(part, Sum()), 1 if state == "now" else -1
         quantity = _quantity(meter, *(Decimal(str(each or 0)) for each in found))
         sums[part] = Sum(
@@ -164,16 +189,17 @@ def _meter_rows(book: RuleBook, meter: Meter) -> str:
 
 
 def _sums(session: Session, query: str) -> Sums:
+    rows: list[tuple[Any, ...]] = session.rows(query)
     return {
-        f"{day}, {customer_id}, {kind} of {usage_day}": Sum(Decimal(str(quantity)), int(str(events)))
-        for day, customer_id, usage_day, kind, quantity, events in session.rows(query)
+        Part(day, customer_id, kind, usage_day): Sum(Decimal(str(quantity)), int(str(events)))
+        for day, customer_id, usage_day, kind, quantity, events in rows
     }
 
 
 def _differences(what: str, expected: Sums, found: Sums) -> list[str]:
     return [
         f"{part}: {what}: events say {expected.get(part, 'nothing')}, rollups {found.get(part, 'nothing')}"
-        for part in sorted(expected.keys() | found.keys())
+        for part in sorted(expected.keys() | found.keys(), key=str)
         if expected.get(part, Sum()) != found.get(part, Sum())
     ]
 

@@ -74,7 +74,7 @@ class Agreements:
             for each in quantities
             if self._usage_period(line.customer_id, each.usage_day, line.rated_as_of) == line.usage_period
         ]
-        return UsageEvidence(own, holdings).text(line.key)
+        return UsageEvidence(own, holdings).of(line.key).text
 
     def override(self, line: LineRow) -> Override | None:
         """The contract override that priced the line, or None."""

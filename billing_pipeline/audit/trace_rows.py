@@ -80,6 +80,7 @@ class LineRow(NamedTuple):
     quantity_before: Decimal
     reason: str
     rated_as_of: date
+    rollup_partitions: str
 
     @property
     def key(self) -> LineKey:

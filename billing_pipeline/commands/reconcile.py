@@ -33,3 +33,21 @@ def reconcile_ledger(
     days = DayRange(first.date() if first else None, last.date() if last else None)
     if not run_ledger(Pipeline(load_settings()), days, customer, period, as_json=as_json):
         sys.exit(1)
+
+
+@reconcile.command("invoices")
+@click.argument("period", required=False)
+@click.option("--customer", help="Only this customer.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables; amounts in minor units.")
+def reconcile_invoices(period: str | None, customer: str | None, as_json: bool) -> None:
+    """Compare events, rollups, charges, lines and Stripe of the invoices of PERIOD (2026-10; default: the newest).
+
+    Status 1 if a difference is unexplained, or somebody has to act: what was voided, edited or credited in Stripe by
+    hand. Nothing is written, here or in Stripe.
+    """
+    from billing_pipeline.commands.reconciliation_report import run_invoices
+    from billing_pipeline.pipeline import Pipeline
+    from billing_pipeline.settings import load_settings
+
+    if not run_invoices(Pipeline(load_settings()), period, customer, as_json=as_json):
+        sys.exit(1)

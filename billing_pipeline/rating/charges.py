@@ -26,6 +26,8 @@ class MeteredQuantity(NamedTuple):
     rule_version: str
     quantity: Decimal
     event_count: int
+    first_posting_day: date | None = None
+    """Of the rollup rows that are summed here; prices do not look at it."""
 
 
 Component = Literal[

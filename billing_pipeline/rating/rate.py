@@ -95,7 +95,7 @@ def _lines(
     by_day: dict[date, Holding] = {}
     sums: dict[tuple[str, str, str, Holding, str, str], tuple[Decimal, int]] = {}
     add = EXACT.add
-    for customer, project, meter, unit, dimensions, usage_day, version, quantity, events in quantities:
+    for customer, project, meter, unit, dimensions, usage_day, version, quantity, events, _ in quantities:
         if customer != customer_id:
             raise ValueError(f"a row of customer {customer!r} among those of {customer_id!r}")
         holding = by_day.get(usage_day)

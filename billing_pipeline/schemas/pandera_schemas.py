@@ -14,7 +14,7 @@ FAULTS_SHOWN = 5
 @cache
 def schema_of(table: Table) -> Any:
     """The table's `pandera.polars.DataFrameSchema`: types, missing values, enumerations, bounds, lengths."""
-    _import_pandera()
+    import_pandera()
     import pandera.polars as pa
 
     return pa.DataFrameSchema(
@@ -38,7 +38,7 @@ def faults_of(table: Table, paths: Sequence[str]) -> list[str]:
         return []
     import polars as pl
 
-    _import_pandera()
+    import_pandera()
     from pandera.config import ValidationDepth, config_context
     from pandera.errors import SchemaErrors
 
@@ -55,7 +55,7 @@ def faults_of(table: Table, paths: Sequence[str]) -> list[str]:
 
 
 @cache
-def _import_pandera() -> None:
+def import_pandera() -> None:
     """Import pandera for the first time, without what it does to Spark where that is installed.
 
     It imports pyspark's pandas, which warns of ours, and leaves variables in the environment: by one of them a driver

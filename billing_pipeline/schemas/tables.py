@@ -18,6 +18,8 @@ from billing_pipeline.schemas.columns import (
     optional,
     required,
 )
+from billing_pipeline.schemas.invoice_causes import CAUSES as INVOICE_CAUSES
+from billing_pipeline.schemas.invoice_causes import COMPARISONS, STATUSES
 from billing_pipeline.schemas.ledger_causes import CAUSES
 from billing_pipeline.schemas.table import Column, Table, pick
 
@@ -375,7 +377,7 @@ RATED_CHARGES = Table(
         *pick(
             RATED,
             "amount amount_minor booked_before_minor quantity_before reason rated_as_of currency line_id "
-            "evidence_digest description tiers",
+            "evidence_digest rollup_partitions description tiers",
         ),
     ),
     partition_by=("period_end_day",),
@@ -394,6 +396,7 @@ RATED_CHARGES = Table(
         "reason": ("usage_rollups.kind", "registry_changes.change"),
         "rated_as_of": ("usage_rollups.posting_day", "registry_changes.details"),
         "evidence_digest": ("usage_rollups.usage_day", "usage_rollups.quantity", "usage_rollups.event_count"),
+        "rollup_partitions": ("usage_rollups.posting_day",),
     },
 )
 
@@ -475,7 +478,8 @@ INVOICE_LINES = Table(
         Column("amount_minor", WHOLE, "What this line bills, in the currency's minor unit."),
         *pick(
             RATED,
-            "booked_before_minor quantity_before reason rated_as_of currency line_id evidence_digest description tiers",
+            "booked_before_minor quantity_before reason rated_as_of currency line_id evidence_digest "
+            "rollup_partitions description tiers",
         ),
     ),
     partition_by=("period_end_day",),
@@ -591,6 +595,75 @@ LEDGER_RECONCILIATION = Table(
     },
 )
 
+_COMPARED = (
+    *_counted("quantity", "event_share", "billable"),
+    "usage_rollups.quantity",
+    "rated_charges.quantity",
+    "rated_charges.amount_minor",
+    "rated_charges.booked_before_minor",
+    "invoice_lines.amount_minor",
+)
+
+RECONCILIATION_REPORT = Table(
+    name="reconciliation_report",
+    stage="invoicing",
+    description="Every invoice period that ended on a day, followed from events over rollups, charges and invoice "
+    "lines to Stripe: what two neighbours say of the same customer, and why they differ. As Stripe answered when the "
+    "partition was made.",
+    columns=(
+        *pick(RATED, "period_end_day billing_period"),
+        *required(*pick(PARSED, "customer_id")),
+        Column("currency", TEXT, "Of amounts; empty where quantities are compared.", max_length=3),
+        Column("comparison", TEXT, "Which two neighbours.", one_of=COMPARISONS),
+        Column("usage_period", DAY, "Of charged quantities: the usage period.", nullable=True),
+        Column("meter", TEXT, "Of quantities: the meter; empty for amounts, and for usage that none takes."),
+        Column("unit", TEXT, "The meter's unit; `minor` for amounts in the currency's minor unit."),
+        Column("expected", QUANTITY, "What the first of the two says."),
+        Column("found", QUANTITY, "What the second says."),
+        Column("difference", QUANTITY, "found less expected."),
+        Column("cause", TEXT, "Why they differ, or what the row is about.", one_of=("", *INVOICE_CAUSES)),
+        Column(
+            "status",
+            TEXT,
+            "equal; explained by its cause; person where somebody must act; unexplained: a fault.",
+            one_of=STATUSES,
+        ),
+        Column("reference", TEXT, "The object in Stripe that the row is about."),
+        Column("message", TEXT, "Which lines, and what to do."),
+    ),
+    partition_by=("period_end_day",),
+    order_by=(
+        *(
+            "customer_id",
+            "billing_period",
+            "comparison",
+            "currency",
+            "usage_period",
+            "meter",
+            "unit",
+            "cause",
+        ),
+        *("reference", "expected", "found", "message"),
+    ),
+    hash_rows=True,
+    upstream=(
+        *("unique_usage_events", "usage_corrections", "usage_rollups", "unmetered_usage"),
+        *("rated_charges", "rated_periods", "blocked_invoices", "invoice_lines", "registry_changes"),
+    ),
+    derived_from={
+        "period_end_day": ("rated_charges.period_end_day", "blocked_invoices.period_end_day"),
+        "billing_period": ("registry_changes.details",),
+        "comparison": (),
+        "unit": ("usage_rollups.unit", "rated_charges.unit"),
+        "expected": _COMPARED,
+        "found": _COMPARED,
+        "difference": _COMPARED,
+        "cause": (*_COMPARED, "blocked_invoices.reason_code", "registry_changes.details"),
+        "status": _COMPARED,
+        "reference": (),
+    },
+)
+
 TABLES = (
     RAW_USAGE_EVENTS,
     REGISTRY_CHANGES,
@@ -610,6 +683,7 @@ TABLES = (
     INVOICE_LINES,
     ANOMALY_REPORT,
     LEDGER_RECONCILIATION,
+    RECONCILIATION_REPORT,
 )
 """All tables. `day` columns named first in `partition_by` are the ones Dagster's daily partitions run over."""
 

@@ -13,10 +13,20 @@ import pytest
 
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.contract.parsing import parse
+from billing_pipeline.control.database import open_control
 from billing_pipeline.ingest.landed_partitions import landed_partitions
+from billing_pipeline.invoicing.simulator.server import running_simulator
+from billing_pipeline.invoicing.stripe.gateway import StripeGateway
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.table import PartitionKey, Table
+from billing_pipeline_tests.audit.invoiced_company import (
+    IN_NOVEMBER,
+    LATE,
+    NEXT_END,
+    InvoicedCompany,
+    october,
+)
 
 OTHER, DAY, END = date(2026, 10, 5), date(2026, 10, 20), date(2026, 10, 31)
 EARLY, NOON, LATER = "2026-10-05T12:00:00Z", "2026-10-20T12:00:00Z", "2026-10-20T13:00:00Z"
@@ -135,3 +145,76 @@ def edit(company: Pipeline) -> Callable[[Table, PartitionKey, str], None]:
         statement.unlink()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def invoiced(
+    *,
+    new_pipeline: Callable[[], Pipeline],
+    usage: Callable[..., LogRecord],
+    correction: Callable[..., LogRecord],
+    change: Callable[..., LogRecord],
+    registered: Callable[..., list[LogRecord]],
+    receive: Callable[..., None],
+    close: Callable[[Pipeline, Sequence[date]], StageResult],
+) -> Pipeline:
+    """October and November; in November two cents' worth, and less than a cent's, arrive late, and a void."""
+    pipeline = new_pipeline()
+    late = [
+        usage("c-late", "2026-10-20T13:00:00Z", customer_id="beta", quantity="1000000"),
+        usage("z-late", "2026-10-20T13:00:00Z", customer_id="zulu", quantity="100"),
+        correction("a-void", "a", IN_NOVEMBER),
+        usage("n", IN_NOVEMBER, customer_id="beta", quantity="1000000"),
+    ]
+    receive(pipeline, october(usage, change, registered) + [(IN_NOVEMBER, record) for record in late])
+    close(pipeline, [date(2026, 10, 1), OTHER, DAY, END, LATE, NEXT_END])
+    return pipeline
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[StripeGateway]:
+    with running_simulator(tmp_path / "stripe.sqlite") as address:
+        gateway = StripeGateway("sk_test_reconciled", address)
+        yield gateway
+        gateway.close()
+
+
+@pytest.fixture
+def in_stripe(
+    invoiced: Pipeline, gateway: StripeGateway, migrated_url: str, tmp_path: Path
+) -> Iterator[InvoicedCompany]:
+    """The company before anything is pushed, on either control database, with a fresh Stripe."""
+    control = open_control(migrated_url)
+    yield InvoicedCompany(invoiced, control, gateway, tmp_path / "stripe.sqlite")
+    control.dispose()
+
+
+@pytest.fixture
+def tamper(invoiced: Pipeline) -> Iterator[Callable[[Table, PartitionKey, str], None]]:
+    """Replaces a partition by what a query makes of it (the relation `part`); mends it at the end of the test."""
+    undo: list[Callable[[], object]] = []
+
+    def run(table: Table, key: PartitionKey, query: str) -> None:
+        files = [file.path for file in invoiced.lake.files(table, [key.day]) if file.key == key]
+        statement = invoiced.settings.home / "damage.sql"
+        statement.write_text(query, "utf-8")
+        path = invoiced.lake.new_file(table)
+        with invoiced.engine.session() as session:
+            session.scan("part", table, files)
+            before = session.rows("SELECT * FROM part")
+            session.keep("damaged", statement)
+            written = session.write(table, "damaged", path)
+        invoiced.lake.replace(table, [key], [] if written is None else [written.path])
+
+        def mend() -> None:
+            mended = invoiced.lake.new_file(table)
+            with invoiced.engine.session() as session:
+                session.load("good", table.columns, before)
+                session.write(table, "good", mended)
+            invoiced.lake.replace(table, [key], [mended])
+
+        undo.append(mend)
+
+    yield run
+    for mend in undo:
+        mend()

@@ -8,15 +8,15 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 from billing_pipeline.invoicing.lines.description import describe
-from billing_pipeline.invoicing.lines.evidence import digest
+from billing_pipeline.invoicing.lines.evidence import NO_USAGE, Evidence, digest
 from billing_pipeline.rating.adjustments import Booking
 from billing_pipeline.rating.charges import LineKey
 from billing_pipeline.rating.money import plain
 from billing_pipeline.rating.rule_book import RuleBooks
 
 LineKind = Literal["usage", "adjustment"]
-Evidence = Callable[[LineKey], str]
-"""The canonical text of what a line key's quantity rests on; "" where nothing is left."""
+EvidenceOf = Callable[[LineKey], Evidence]
+"""What a line key's quantity rests on."""
 Reason = Callable[[LineKey], str]
 """Why a line key that was booked before has another amount now."""
 
@@ -30,7 +30,7 @@ class Provenance(NamedTuple):
         rated_as_of: by usage period (its start) the day whose knowledge of contracts rates it.
     """
 
-    evidence: Evidence
+    evidence: EvidenceOf
     reason: Reason
     rated_as_of: Mapping[date, date]
 
@@ -51,6 +51,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, gc=False):
         rated_as_of: the day whose knowledge of contracts rates the line's usage period.
         tiers: how `amount` came about, as JSON text (see `RatedCharge.tiers`).
         evidence_digest: SHA-256 over the line and the evidence behind it; no offsets, no receipt times.
+        rollup_partitions: the posting days of the rollup rows behind it (of the key's rule version), as a JSON list.
     """
 
     line_id: str
@@ -68,6 +69,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, gc=False):
     rated_as_of: date
     tiers: str
     evidence_digest: str
+    rollup_partitions: str
 
     @property
     def currency(self) -> str:
@@ -161,12 +163,13 @@ def evidence_digest(
 def _line(invoice_period: date, booking: Booking, books: RuleBooks, provenance: Provenance) -> InvoiceLine:
     charge, key, before = booking.charge, booking.charge.key, booking.before
     due_minor = booking.due_minor
+    evidence = provenance.evidence(key) if key.component == "usage" else NO_USAGE
     proof = evidence_digest(
         invoice_period,
         charge,
         due_minor,
         before.amount_minor,
-        provenance.evidence(key) if key.component == "usage" else charge.tiers,
+        evidence.text if key.component == "usage" else charge.tiers,
     )
     # A fee in advance is of a later usage period, and no adjustment.
     kind: LineKind = "usage" if key.usage_period >= invoice_period else "adjustment"
@@ -186,6 +189,7 @@ def _line(invoice_period: date, booking: Booking, books: RuleBooks, provenance: 
         rated_as_of=provenance.rated_as_of[key.usage_period],
         tiers=charge.tiers,
         evidence_digest=proof,
+        rollup_partitions=evidence.partitions,
     )
 
 

@@ -112,12 +112,14 @@ def rate_invoice_period(period: InvoicePeriod, known: CustomerUsage, rules: Rule
     bookings = [*rating.bookings, *ahead.bookings]
     bookings += invoice_terms(bookings, known.booked, agreement, rules.books, (period.start, period.end))
     evidence = {
-        each.start: UsageEvidence(each.quantities, Holdings(each.agreement, each.priced_by(rules)))
+        each.start: UsageEvidence(
+            each.quantities, Holdings(each.agreement, each.priced_by(rules)), known.postings
+        )
         for each in touched
     }
     reasons = AdjustmentReasons(period, known.blocked, known.postings, rerated)
     provenance = Provenance(
-        evidence=lambda key: evidence[key.usage_period].text(key),
+        evidence=lambda key: evidence[key.usage_period].of(key),
         reason=reasons.of,
         rated_as_of={next_start: period.end, period.start: period.end, **as_of},
     )

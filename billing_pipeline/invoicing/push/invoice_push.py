@@ -151,7 +151,10 @@ def _push(shared: _Push, steps: Steps, invoice: PlannedInvoice) -> PushResult:
     faults = invoice_faults(invoice)
     if faults:
         return replace(result, state="refused", message="; ".join(faults))
-    skipped = shared.rules.skip(invoice) if invoice.lines else "no lines, so there is nothing to invoice"
+    skipped = "no lines, so there is nothing to invoice"
+    if invoice.lines:
+        # What is final already is not taken back by a policy that came later.
+        skipped = "" if _is_final(shared.outbox, invoice) else shared.rules.skip(invoice)
     held = shared.rules.hold(invoice)
     try:
         if skipped:
@@ -165,6 +168,15 @@ def _push(shared: _Push, steps: Steps, invoice: PlannedInvoice) -> PushResult:
     if done.state is State.VERIFIED:
         return replace(result, state="held", stripe_invoice_id=done.stripe_invoice_id, message=held)
     return replace(result, state="finalized", stripe_invoice_id=done.stripe_invoice_id, message=done.detail)
+
+
+def _is_final(outbox: Outbox, invoice: PlannedInvoice) -> bool:
+    push = outbox.latest_push(invoice)
+    return (
+        push is not None
+        and push.lines_hash == invoice.lines_hash()
+        and outbox.progress(push).state in (State.FINALIZED, State.RECONCILED)
+    )
 
 
 def _until_done(outbox: Outbox, steps: Steps, invoice: PlannedInvoice, *, finalize: bool) -> Progress:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Table, exists, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -24,6 +24,7 @@ from billing_pipeline.control.tables import (
 )
 from billing_pipeline.invoicing.push.plan import StripePlan, idempotency_key, stripe_plan
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
+from billing_pipeline.invoicing.push.retrying import ENDING
 
 MENDED = "mended: "
 """How the detail of a transition begins where a draft was not what was planned."""
@@ -176,8 +177,8 @@ class Outbox:
 
     def move(
         self, push: Push, after: Progress, state: State, invoice_id: str | None, detail: str = ""
-    ) -> None:
-        """Add the transition that follows `after`, unless another process has moved on already."""
+    ) -> bool:
+        """Add the transition that follows `after`; False where another process has moved on already."""
         values = {
             "push_id": push.id,
             "step": after.step + 1,
@@ -190,14 +191,17 @@ class Outbox:
             with writing(self._engine) as connection:
                 connection.execute(insert(STRIPE_PUSH_TRANSITIONS).values(values))
         except IntegrityError:
-            return
+            return False
+        return True
 
     def last_request(self, operation: str, subject: str, batch: int) -> SentRequest | None:
         """The request of the newest epoch, or None where none was written yet."""
         table, failures = STRIPE_REQUESTS, STRIPE_REQUEST_FAILURES
+        ended = exists().where(
+            failures.c.idempotency_key == table.c.idempotency_key, failures.c.failure.in_(ENDING)
+        )
         query = (
-            select(table, failures.c.id.label("failure_id"))
-            .outerjoin(failures)
+            select(table, ended.label("ended"))
             .where(
                 table.c.account == self._account,
                 table.c.operation == operation,
@@ -216,7 +220,7 @@ class Outbox:
             epoch=row.epoch,
             parameters=row.parameters,
             recorded_at=row.recorded_at,
-            failed=row.failure_id is not None,
+            failed=bool(row.ended),
         )
 
     def write_request(

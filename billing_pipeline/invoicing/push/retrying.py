@@ -51,6 +51,9 @@ STEPS: dict[RetryClass, Step] = {
     RetryClass.REFUSED: Step(same_key=False, ends_key=True),
 }
 
+ENDING = tuple(kind.value for kind, step in STEPS.items() if step.ends_key)
+"""Failures after which a key can only repeat them. Others are kept to be read, and the key lives on."""
+
 
 def retry_class(error: StripeError) -> RetryClass:
     """The class of an error of the gateway."""

@@ -87,8 +87,7 @@ class Sender:
                 return self._attempt(request, call)
             except StripeError as error:
                 kind = retry_class(error)
-                if STEPS[kind].ends_key:
-                    self._outbox.write_failure(request, kind, str(error))
+                self._outbox.write_failure(request, kind, str(error))
                 if kind is not RetryClass.REPLAYED or not left:
                     raise
                 request = self._outbox.last_request(operation, subject, batch) or request

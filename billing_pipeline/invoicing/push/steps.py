@@ -101,7 +101,11 @@ class Steps:
             self._port.create_invoice,
             look_up,
         )
-        self._outbox.move(push, progress, State.DRAFT, invoice.invoice_id)
+        if not self._outbox.move(push, progress, State.DRAFT, invoice.invoice_id):
+            now = self._outbox.progress(push)
+            if now.state is State.SUPERSEDED and now.stripe_invoice_id != invoice.invoice_id:
+                # Another process gave this revision up before it knew of the draft: nobody else would delete it.
+                self._delete_draft(invoice.invoice_id)
 
     def _customer(self, push: Push) -> str:
         known = self._outbox.stripe_id("customer", push.customer_id)
@@ -180,10 +184,22 @@ class Steps:
         planned = push.plan.amounts()
         foreign = [line.stripe_line_id for line in lines if line.line_id not in planned]
         if foreign:
-            self._sender.sent += 1
-            self._sender.read(lambda: self._port.remove_lines(invoice_id, foreign))
+            self._give_back(push, invoice_id, foreign)
         self._delete_draft(invoice_id)
         self._outbox.move(push, progress, State.SUPERSEDED, invoice_id, MENDED + "; ".join(faults[:5]))
+
+    def _give_back(self, push: Push, invoice_id: str, foreign: Sequence[str]) -> None:
+        """Take lines of others off the draft before it is deleted, and they with it."""
+        self._sender.sent += 1
+        try:
+            self._sender.read(lambda: self._port.remove_lines(invoice_id, foreign))
+        except StripeRefusedError:
+            # An attempt without an answer may have taken them off: what is not there cannot be removed again.
+            invoice, lines = self._seen(invoice_id)
+            if invoice is None:
+                raise _gone(push, invoice_id) from None
+            if {line.stripe_line_id for line in lines} & set(foreign):
+                raise
 
     def _delete_draft(self, invoice_id: str) -> None:
         self._sender.sent += 1

@@ -5,8 +5,10 @@ Stripe does not know; amounts with three decimals must end in 0
 (https://docs.stripe.com/currencies#special-cases).
 """
 
+from decimal import Decimal
+
 from billing_pipeline.errors import StripeAmountError
-from billing_pipeline.rating.money import format_minor, minor_exponent
+from billing_pipeline.rating.money import EXACT, format_minor, minor_exponent
 
 _STRIPE_EXPONENTS = {"isk": 2, "ugx": 2, "mga": 0}
 _MULTIPLES = {"isk": 100, "ugx": 100}
@@ -32,6 +34,16 @@ def to_stripe_amount(amount_minor: int, currency: str) -> int:
     if fault:
         raise StripeAmountError(currency, amount_minor, fault)
     return amount
+
+
+def from_stripe_amount(amount: int, currency: str) -> Decimal:
+    """Stripe's integer in minor units of ISO 4217: whole for every amount that was sent from here.
+
+    Raises:
+        CurrencyError: the currency is unknown.
+    """
+    ours = minor_exponent(currency)
+    return EXACT.scaleb(Decimal(amount), ours - _STRIPE_EXPONENTS.get(currency, ours))
 
 
 def stripe_amount_fault(amount: int, currency: str) -> str | None:

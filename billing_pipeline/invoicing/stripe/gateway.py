@@ -275,6 +275,8 @@ def _invoice(invoice: stripe.Invoice) -> StripeInvoice:
         total=invoice.total,
         metadata=_text_map(invoice.metadata),
         amount_remaining=invoice.amount_remaining,
+        created=invoice.created,
+        credited=invoice.pre_payment_credit_notes_amount + invoice.post_payment_credit_notes_amount,
     )
 
 

@@ -8,8 +8,12 @@ LIVE_REQUESTS_PER_SECOND, TEST_REQUESTS_PER_SECOND = 80, 20
 """Of 100 and 25 that Stripe takes: the account has other users than us."""
 
 
+BURST_SECONDS = 0.1
+"""What may be caught up on: with more, the first second of a push would go beyond Stripe's limit."""
+
+
 class RateLimiter:
-    """A token bucket of one second: `wait` returns when the next request may go out.
+    """A token bucket: `wait` returns when the next request may go out.
 
     Args:
         per_second: requests per second; 0 for no limit.
@@ -24,12 +28,12 @@ class RateLimiter:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._interval = 1 / per_second if per_second else 0.0
-        self._burst_seconds = 1.0
+        self._burst_seconds = max(BURST_SECONDS - self._interval, 0.0)
         self._clock = clock
         self._sleep = sleep
         self._lock = Lock()
         self._next = 0.0
-        """When the bucket would be full again; a second ahead of now at most."""
+        """When the latest place comes; never further in the past than the burst."""
 
     def wait(self) -> None:
         """Take a place; sleeps until it comes."""

@@ -15,7 +15,11 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class StripeInvoice:
-    """An invoice in Stripe; `total` and what is left to be paid are in Stripe's integer for the currency."""
+    """An invoice in Stripe; amounts are in Stripe's integer for the currency.
+
+    `amount_remaining`: what is left to be paid. `created`: second of its making. `credited`: what its credit notes
+    take off.
+    """
 
     invoice_id: str
     status: str
@@ -23,6 +27,8 @@ class StripeInvoice:
     total: int
     metadata: Mapping[str, str]
     amount_remaining: int = 0
+    created: int = 0
+    credited: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

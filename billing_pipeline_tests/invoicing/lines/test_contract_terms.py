@@ -167,6 +167,22 @@ def test_a_price_added_later_is_used_by_the_next_invoice_which_answers_for_both(
     ]
 
 
+def test_lines_of_no_usage_name_no_rollup_partitions(company: Company) -> None:
+    """Fees and credits do not; usage does, also where a re-rating prices it, or the invoice before was held back."""
+    found = company.read(
+        "SELECT component, customer_id, period_end_day, rollup_partitions FROM invoice_lines "
+        "WHERE customer_id <> 'quiet' ORDER BY ALL"
+    )
+    assert {days for component, _, _, days in found if component != "usage"} == {"[]"}
+    assert [(customer, end, days) for component, customer, end, days in found if component == "usage"] == [
+        ("acme", OCTOBER, '["2026-10-01"]'),
+        ("acme", NOVEMBER, '["2026-10-01","2026-11-05"]'),
+        ("acme", DECEMBER, '["2026-10-01","2026-11-05"]'),
+        ("gap", NOVEMBER, '["2026-10-01"]'),
+        ("gap", NOVEMBER, '["2026-10-01"]'),
+    ]
+
+
 def test_rated_again_it_is_the_same_to_the_byte(company: Company) -> None:
     """Charges, rated periods and blocked invoices, made anew from the same tables."""
     before = {(each.table, each.key): each.content_hash for each in company.result.partitions}

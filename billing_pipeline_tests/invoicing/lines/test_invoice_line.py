@@ -1,5 +1,6 @@
 """Invoice lines say what is booked, the same way each time, and sum to the invoice."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_pipeline.invoicing.lines.evidence import UsageEvidence
+from billing_pipeline.invoicing.lines.adjustment_reasons import Posting
+from billing_pipeline.invoicing.lines.evidence import NO_USAGE, UsageEvidence
 from billing_pipeline.invoicing.lines.invoice_line import (
     InvoiceLine,
     Provenance,
@@ -68,19 +70,20 @@ def lines_of(
     quantities: dict[date, list[MeteredQuantity]],
     booked: dict[LineKey, int] | None = None,
     plan: str = "us",
+    postings: Sequence[Posting] = (),
 ) -> list[InvoiceLine]:
     agreement = Agreement("c", (Assignment(plan, date.min),))
     before = {key: Booked(minor, Decimal(1)) for key, minor in (booked or {}).items()}
     touched = [UsagePeriod(start, agreement, rows) for start, rows in quantities.items()]
     rating = rate_invoice(touched, before, Rules(BOOKS))
     holdings = Holdings(agreement, Rules(BOOKS))
-    evidence = {start: UsageEvidence(rows, holdings) for start, rows in quantities.items()}
+    evidence = {start: UsageEvidence(rows, holdings, postings) for start, rows in quantities.items()}
     return invoice_lines(
         period,
         rating.bookings,
         BOOKS,
         Provenance(
-            evidence=lambda key: evidence[key.usage_period].text(key),
+            evidence=lambda key: evidence[key.usage_period].of(key),
             reason=lambda _: "late_usage",
             rated_as_of=dict.fromkeys(quantities, period),
         ),
@@ -155,13 +158,38 @@ def test_the_evidence_digest_changes_with_the_usage_behind_a_line() -> None:
     assert one.evidence_digest != other.evidence_digest
 
 
+def test_posting_days_are_told_but_are_no_evidence() -> None:
+    """The same usage, posted on its days or late, has one digest and other rollup partitions."""
+    first, second = date(2026, 10, 1), date(2026, 10, 2)
+    late = date(2026, 11, 4)
+
+    def posted(*days: date) -> InvoiceLine:
+        rows = [
+            tokens(10, used)._replace(first_posting_day=day)
+            for used, day in zip((first, second), days, strict=True)
+        ]
+        postings = [
+            Posting("c", "chat", "tokens", '{"model":"a"}', "v1", used, day, "late")
+            for used, day in zip((first, second), days, strict=True)
+            if used != day
+        ]
+        (line,) = lines_of(OCTOBER, {OCTOBER: rows}, postings=postings)
+        return line
+
+    on_time, one_late, both_late = posted(first, second), posted(first, late), posted(late, late)
+    assert len({line.evidence_digest for line in (on_time, one_late, both_late)}) == 1
+    assert on_time.rollup_partitions == '["2026-10-01","2026-10-02"]'
+    assert one_late.rollup_partitions == '["2026-10-01","2026-11-04"]'
+    assert both_late.rollup_partitions == '["2026-11-04"]'
+
+
 def test_a_description_has_at_most_500_characters() -> None:
     """What Stripe takes."""
     wordy = replace(BOOKS.books[0].plans["us"], charges=(Charge("calls", "calls", CALLS, "x" * 600),))
     books = RuleBooks((replace(BOOKS.books[0], plans={"us": wordy}),))
     agreement = Agreement("c", (Assignment("us", date.min),))
     rating = rate_invoice([UsagePeriod(OCTOBER, agreement, [calls(1)])], {}, Rules(books))
-    told = Provenance(lambda _: "", lambda _: "", {OCTOBER: OCTOBER})
+    told = Provenance(lambda _: NO_USAGE, lambda _: "", {OCTOBER: OCTOBER})
     (line,) = invoice_lines(OCTOBER, rating.bookings, books, told)
     assert len(line.description) == 500
 

@@ -147,6 +147,34 @@ def test_adjustments_of_several_invoices_add_up_to_the_whole_of_the_usage_period
     assert booked == [(OLD, 1000), (NEW, 240)]
 
 
+def test_a_line_names_the_rollup_partitions_that_its_whole_rests_on(company: Company) -> None:
+    """The posting days of its rollup rows, up to the invoice's end: late ones too, never those of later invoices."""
+    days = "rule_version, rollup_partitions"
+    assert company.lines("acme", OCTOBER, days) == [(OLD, '["2026-10-05"]'), (NEW, '["2026-10-20"]')]
+    assert company.lines("acme", NOVEMBER, days) == [
+        (OLD, '["2026-10-05","2026-11-04"]'),
+        (NEW, '["2026-10-20","2026-11-04"]'),
+    ]
+    assert company.lines("acme", DECEMBER, days) == [(NEW, '["2026-10-20","2026-11-04","2026-12-02"]')]
+    unlike = company.rows(
+        company.pipeline,
+        """
+        WITH rests AS (
+            SELECT l.line_id, to_json(list(DISTINCT r.posting_day ORDER BY r.posting_day))::VARCHAR AS days
+            FROM invoice_lines AS l INNER JOIN usage_rollups AS r
+                ON r.customer_id = l.customer_id AND r.project_id = l.project_id AND r.meter = l.meter
+                AND r.dimensions = l.dimensions AND r.rule_version = l.rule_version
+                AND r.posting_day <= l.period_end_day
+                AND r.usage_day >= l.usage_period AND r.usage_day < l.usage_period + INTERVAL 1 MONTH
+            WHERE l.component = 'usage' GROUP BY l.line_id
+        )
+        SELECT l.line_id FROM invoice_lines AS l LEFT JOIN rests AS r ON l.line_id = r.line_id
+        WHERE l.rollup_partitions IS DISTINCT FROM coalesce(r.days, '[]')
+        """,
+    )
+    assert unlike == []
+
+
 def test_an_invoice_is_in_the_currency_of_its_plan(company: Company) -> None:
     assert company.lines("euro", OCTOBER, "currency, amount_minor") == [("eur", 1200)]
     assert company.lines("acme", OCTOBER, "DISTINCT currency") == [("usd",)]

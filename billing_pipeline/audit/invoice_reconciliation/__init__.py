@@ -1,0 +1,1 @@
+"""Events, rollups, charges, lines and Stripe beside each other: what two neighbours say, and why they differ."""
