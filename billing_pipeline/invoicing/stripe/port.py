@@ -17,7 +17,7 @@ Parameters = Mapping[str, Any]
 class StripeInvoice:
     """An invoice in Stripe; amounts are in Stripe's integer for the currency.
 
-    `amount_remaining`: what is left to be paid. `created`: second of its making. `credited`: what its credit notes
+    `total` is without tax. `amount_remaining`: what is left to be paid. `created`: second of its making. `credited`: what its credit notes
     take off.
     """
 
