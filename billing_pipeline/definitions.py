@@ -19,6 +19,7 @@ def defs() -> dg.Definitions:
         invoicing,
         jobs,
         ledger,
+        meter_events,
         metering,
         rating,
         reconciliation,
@@ -28,7 +29,7 @@ def defs() -> dg.Definitions:
 
     return dg.Definitions(
         assets=dg.load_assets_from_modules(
-            [ingest, metering, rating, invoicing, anomalies, ledger, reconciliation]
+            [ingest, metering, rating, invoicing, anomalies, ledger, reconciliation, meter_events]
         ),
         asset_checks=dg.load_asset_checks_from_modules([checks, reconciliation]),
         jobs=[
@@ -38,10 +39,14 @@ def defs() -> dg.Definitions:
             jobs.completeness_job,
             jobs.restating_job,
             jobs.anomalies_job,
+            jobs.meter_events_job,
             jobs.invoices_job,
+            jobs.period_job,
+            jobs.reconciliation_job,
             triggers.daily_close,
+            triggers.close_periods_that_ended,
         ],
-        schedules=[triggers.daily_close_schedule],
+        schedules=[triggers.daily_close_schedule, triggers.period_close_schedule],
         sensors=[triggers.landing_sensor, triggers.restating_sensor],
         resources=resources.resources(),
         executor=dg.in_process_executor,

@@ -48,7 +48,7 @@ class Settings:
 
     home: Path
     data: Path
-    stripe_api_key: str | None
+    stripe_api_key: str | None = field(repr=False)
     stripe_api_base: str | None
     memory_limit_mb: int
     threads: int
@@ -60,6 +60,8 @@ class Settings:
     webhook: WebhookSettings | None = None
     """None: notices of the guard are kept, and not sent."""
     stripe_requests_per_second: int | None = None
+    stripe_live_account: str | None = None
+    """The account that a live key has to belong to; without it no live key is used."""
     """Our own limit per process; None for what suits the key, 0 for none."""
     control_database_url: str | None = field(default=None, repr=False)
     """The control database's PostgreSQL; without one it is a file in the home. It may hold a password."""
@@ -145,6 +147,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         memory_limit_mb=_whole_number(values, "memory_limit_mb", default=3000, least=256),
         threads=_whole_number(values, "threads", default=os.cpu_count() or 1, least=1),
         stripe_requests_per_second=_rate(values),
+        stripe_live_account=values.get("stripe_live_account"),
         engine=_engine(values),
         spark_master=_spark_master(values),
         gateway=_gateway(values),
@@ -160,6 +163,7 @@ _NAMES = {
     "stripe_api_key": "STRIPE_API_KEY",
     "stripe_api_base": "STRIPE_API_BASE",
     "stripe_requests_per_second": "STRIPE_REQUESTS_PER_SECOND",
+    "stripe_live_account": "STRIPE_LIVE_ACCOUNT",
     "memory_limit_mb": "BILLING_MEMORY_LIMIT_MB",
     "threads": "BILLING_THREADS",
     "engine": "BILLING_ENGINE",

@@ -19,6 +19,8 @@ from billing_pipeline.defs.partitions import DAYS_AT_ONCE
 from billing_pipeline.defs.period_closing import close_periods
 from billing_pipeline.defs.restating import days_to_restate
 from billing_pipeline.errors import CloseGateError, CloseRunError
+from billing_pipeline.invoicing.meter_events.meter_run import planned_partitions
+from billing_pipeline.invoicing.meter_events.meter_stage import anything_metered
 from billing_pipeline.lake.leftovers import remove_leftovers
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.rollups import versions_found
@@ -43,12 +45,14 @@ class Closed:
         days: the days it closed.
         run_ids: the runs it took.
         without_report: why days have no anomaly report, if so.
+        without_meter_events: why meter events have not all reached Stripe, if so; the next close sends them.
         not_pushed: why invoices of ended periods did not get to Stripe, if so; closing again goes on with them.
     """
 
     days: tuple[date, ...]
     run_ids: tuple[str, ...]
     without_report: tuple[str, ...] = ()
+    without_meter_events: tuple[str, ...] = ()
     not_pushed: tuple[str, ...] = ()
 
 
@@ -87,7 +91,7 @@ def _close(pipeline: Pipeline, runs: "Runs", through: date, told: Progress) -> C
         watermark = queue.clock()
         pipeline.use_rules(watermark)
         pipeline.lander(queue).land()
-    due, without_report = days_due(pipeline, through), list[str]()
+    due, without_report, unsent = days_due(pipeline, through), list[str](), list[str]()
     if not due:
         return Closed((), ())
     refuse_open(pipeline, through, watermark)
@@ -107,13 +111,14 @@ def _close(pipeline: Pipeline, runs: "Runs", through: date, told: Progress) -> C
         for part in stretches(sorted({*restate, *held})):
             runs.run(Step("restate_usage_days", PartitionKey(part[0]), PartitionKey(part[-1])))
         without_report += _report_anomalies(runs, Step("anomalies_of_day", first, last))
+        unsent += _send_meter_events(pipeline, runs, stretch, watermark)
         told(f"invoices of {first} to {last}", done + 2, of)
         runs.run(Step("invoices_of_day", first, last))
         _record_closed(pipeline, stretch, watermark, runs.ids[-1])
         done += 3
         told(f"closed {first} to {last}", done, of)
     remove_leftovers(pipeline.lake, TABLES, pipeline.engine.scratch, now_us() // 1_000_000)
-    return Closed(tuple(due), tuple(runs.ids), tuple(without_report))
+    return Closed(tuple(due), tuple(runs.ids), tuple(without_report), tuple(unsent))
 
 
 def _record_closed(pipeline: Pipeline, days: Sequence[date], watermark: int, run_id: str) -> None:
@@ -132,6 +137,24 @@ def _report_anomalies(runs: "Runs", step: Step) -> list[str]:
     """The report decides no amount: where it fails, that is told, and the close goes on."""
     try:
         runs.run(step)
+    except CloseRunError as error:
+        return [str(error)]
+    return []
+
+
+def _send_meter_events(
+    pipeline: Pipeline, runs: "Runs", stretch: Sequence[date], watermark: int
+) -> list[str]:
+    """Where no plan delivers meter events, it is kept that the days had none, and nothing runs.
+
+    What does not reach Stripe stays planned: the close goes on, and the next one sends it.
+    """
+    if not anything_metered(pipeline.control, pipeline.invoicing_policies, stretch):
+        nothing = planned_partitions(pipeline.workshop, dict.fromkeys(stretch, ()))
+        pipeline.record(nothing, watermark=watermark, run_id="close")
+        return []
+    try:
+        runs.run(Step("meter_events_of_day", PartitionKey(stretch[0]), PartitionKey(stretch[-1])))
     except CloseRunError as error:
         return [str(error)]
     return []

@@ -38,6 +38,11 @@ anomalies_job = dg.define_asset_job(
     dg.AssetSelection.assets("anomaly_report"),
     description="Usage of posting days beside what was to be expected of it.",
 )
+meter_events_job = dg.define_asset_job(
+    "meter_events_of_day",
+    dg.AssetSelection.assets("stripe_meter_events"),
+    description="Usage of plans that deliver meter events, told to Stripe by posting day.",
+)
 invoices_job = dg.define_asset_job(
     "invoices_of_day",
     dg.AssetSelection.groups("rating", "invoicing")

@@ -41,6 +41,8 @@ def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource)
     )
     for failure in closed.without_report:
         context.log.warning("no anomaly report: %s", failure)
+    for failure in closed.without_meter_events:
+        context.log.warning("meter events wait: %s", failure)
     context.log.info("closed %d days up to %s in %d runs", len(closed.days), through, len(closed.run_ids))
 
 

@@ -82,6 +82,7 @@ class Plan:
     flat_fees: tuple[FlatFee, ...] = ()
     terms: tuple[PlanTerm, ...] = ()
     trial_days: int = 0
+    description: str = ""
 
     @cached_property
     def charge_names(self) -> frozenset[str]:

@@ -42,6 +42,10 @@ def run_close(pipeline: Pipeline, through: date) -> Closed:
     )
     for failure in closed.without_report:
         console.print(f"No anomaly report, which holds nothing up: {failure}", style="yellow", markup=False)
+    for failure in closed.without_meter_events:
+        console.print(
+            f"Meter events wait, the next close sends them: {failure}", style="yellow", markup=False
+        )
     print_invoices(console, pipeline, list(closed.days))
     _refuse_not_pushed(closed)
     return closed

@@ -52,7 +52,11 @@ def test_the_definitions_are_valid_together() -> None:
 def test_every_table_is_an_asset_and_only_the_push_is_none(specs: list[dg.AssetSpec]) -> None:
     """The lineage shows each table that an auditor can query, under the same name."""
     names = {spec.key.to_user_string() for spec in specs}
-    assert names == {table.name for table in TABLES} | {"stripe_invoice_pushes", "guard_true_ups"}
+    assert names == {table.name for table in TABLES} | {
+        "stripe_invoice_pushes",
+        "stripe_meter_events",
+        "guard_true_ups",
+    }
 
 
 def test_every_asset_tells_an_auditor_what_it_is(specs: list[dg.AssetSpec]) -> None:
@@ -63,7 +67,11 @@ def test_every_asset_tells_an_auditor_what_it_is(specs: list[dg.AssetSpec]) -> N
         assert spec.owners, name
         assert spec.kinds, name
         assert spec.partitions_def is not None, name
-        if name not in {"stripe_invoice_pushes", "guard_true_ups"}:
+        if name not in {
+            "stripe_invoice_pushes",
+            "stripe_meter_events",
+            "guard_true_ups",
+        }:
             assert spec.description, name
             columns = spec.metadata["dagster/column_schema"]
             assert isinstance(columns, dg.TableSchema), name

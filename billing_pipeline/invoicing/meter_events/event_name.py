@@ -42,7 +42,5 @@ def display_name(metered: MeteredCharge) -> str:
 
 
 def _digest(metered: MeteredCharge) -> str:
-    plan, charge, meter, dimensions = metered
-    content = [plan, charge, meter, sorted(dimension_values(dimensions).items())]
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(metered, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]

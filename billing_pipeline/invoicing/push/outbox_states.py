@@ -42,14 +42,13 @@ def push_states(control: Engine, account: str) -> dict[tuple[str, str, str], Pus
     )
     found: dict[tuple[str, str, str], PushState] = {}
     with control.connect() as connection:
-        failures = dict(
-            connection.execute(
-                select(STRIPE_REQUESTS.c.subject, STRIPE_REQUEST_FAILURES.c.message)
-                .join(STRIPE_REQUEST_FAILURES)
-                .where(STRIPE_REQUESTS.c.account == account)
-                .order_by(STRIPE_REQUEST_FAILURES.c.id)
-            )
+        rows = connection.execute(
+            select(STRIPE_REQUESTS.c.subject, STRIPE_REQUEST_FAILURES.c.message)
+            .join(STRIPE_REQUEST_FAILURES)
+            .where(STRIPE_REQUESTS.c.account == account)
+            .order_by(STRIPE_REQUEST_FAILURES.c.id)
         )
+        failures = {str(row.subject): str(row.message) for row in rows}
         for customer_id, period, currency, revision, state, stripe_id in connection.execute(query):
             subject = f"{customer_id}/{period}/{currency}/{revision}"
             failure = failures.get(subject) or failures.get(customer_id) or ""

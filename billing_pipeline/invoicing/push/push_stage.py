@@ -18,7 +18,7 @@ from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.billed import BILLED_COLUMNS, BilledLine, planned_line
 from billing_pipeline.invoicing.push.credit_notes import CreditNoteResult, push_credit_notes
 from billing_pipeline.invoicing.push.delivery import PlannedDelivery, plan_delivery
-from billing_pipeline.invoicing.push.delivery_records import record_deliveries
+from billing_pipeline.invoicing.push.delivery_records import record_rated_lines
 from billing_pipeline.invoicing.push.invoice_push import PushResult, PushRules, push_invoices
 from billing_pipeline.invoicing.push.known_reader import read_known
 from billing_pipeline.invoicing.push.outbox import Outbox
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from billing_pipeline.invoicing.stripe.port import StripePort
 
 WORKERS = 4
-"""Threads of a push: enough to wait for Stripe at its usual pace."""
+"""Threads of a push: enough to wait for Stripe at its usual pace. The simulator gets one: its ids are in an order."""
 _INVOICE = "customer_id, billing_period, currency"
 PUSHES = "stripe_invoice_pushes"
 """The name under which it is kept which days have been pushed; nothing in the lake bears it."""
@@ -99,6 +99,7 @@ def push_days(
 
     rules = PushRules() if holding is None else holding.rules
     policies = InvoicingPolicies() if holding is None else holding.policies
+    workers = WORKERS if settings.stripe_api_key else 1
     pushed: list[PushedDay] = []
     with ExitStack() as stack:
         gateway: StripePort | None = None
@@ -110,20 +111,12 @@ def push_days(
             if gateway is None:
                 gateway = stack.enter_context(connect_stripe(settings))
                 account = Sender(Outbox(control, "", now_us), now_us).read(gateway.account)
-            record_deliveries(
-                control,
-                account,
-                {
-                    (line.customer_id, line.plan, line.billing_period): "rated_lines"
-                    for line in lines.lines
-                    if line.plan
-                },
-            )
+            record_rated_lines(control, account, lines.lines)
             planned = deliveries(control, account, policies, lines)
             notes = [note for each in planned if not rules.hold(each.invoice) for note in each.credit_notes]
-            issued = push_credit_notes(control, gateway, notes, workers=WORKERS)
+            issued = push_credit_notes(control, gateway, notes, workers=workers)
             invoices = [each.invoice for each in planned]
-            results = push_invoices(control, gateway, invoices, progress, rules=rules, workers=WORKERS)
+            results = push_invoices(control, gateway, invoices, progress, rules=rules, workers=workers)
             pushed.append(PushedDay(day, tuple(results), tuple(issued)))
     return pushed
 

@@ -53,8 +53,6 @@ def _read(
         elif charge:
             charges[charge.name] = charge
     priced = tuple(charge for charge in charges.values() if isinstance(charge, Charge))
-    if "description" in keys:
-        keys["description"].text(most=2000)
     return Plan(
         name=name,
         currency=currency,
@@ -63,6 +61,7 @@ def _read(
         flat_fees=tuple(charge for charge in charges.values() if isinstance(charge, FlatFee)),
         terms=read_plan_terms(keys, currency, charges),
         trial_days=keys["trial_days"].whole(least=0, most=TRIAL_DAYS_MOST) if "trial_days" in keys else 0,
+        description=keys["description"].text(most=2000) if "description" in keys else "",
     )
 
 
