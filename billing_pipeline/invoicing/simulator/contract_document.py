@@ -70,7 +70,7 @@ def schema(hint: Any) -> dict[str, Any]:
     """The JSON Schema of a parameter's type."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in {typing.Union, types.UnionType}:
-        found = [schema(member) for member in arguments]
+        found = _distinct(schema(member) for member in arguments)
         # `Literal["a"] | str` is open for what the SDK does not know yet; the simulator takes today's values.
         closed = [each for each in found if each.get("enum", [""]) != [""]]
         kept = [each for each in found if not (closed and each == {"type": "string"})]
@@ -89,3 +89,11 @@ def schema(hint: Any) -> dict[str, Any]:
     if origin is not None:  # a free mapping such as metadata
         return {"type": "object", "additionalProperties": schema(arguments[-1])}
     return dict(_SCALARS[hint])
+
+
+def _distinct(schemas: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for each in schemas:
+        if each not in found:
+            found.append(each)
+    return found
