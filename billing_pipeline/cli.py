@@ -12,6 +12,7 @@ from billing_pipeline.commands.export import export
 from billing_pipeline.commands.guard import guard
 from billing_pipeline.commands.invoice import invoice
 from billing_pipeline.commands.keys import keys
+from billing_pipeline.commands.period import period
 from billing_pipeline.commands.reconcile import reconcile
 from billing_pipeline.commands.review import review
 from billing_pipeline.commands.serve import serve
@@ -363,6 +364,7 @@ billing.add_command(export)
 billing.add_command(guard)
 billing.add_command(invoice)
 billing.add_command(keys)
+billing.add_command(period)
 billing.add_command(reconcile)
 billing.add_command(review)
 billing.add_command(serve)

@@ -516,6 +516,13 @@ class StripeGoneError(StripeError):
     """A draft was deleted in Stripe. Caught by the push, which makes the next revision."""
 
 
+class InvoicesNotPushedError(BillingError):
+    """Invoices of ended periods did not get to Stripe; the days are closed. Caught by nobody but the command."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(f"{told}. Closing again goes on with what is left, once that is mended")
+
+
 class CloseRunError(BillingError):
     """A run of the close failed. Caught by nobody but the command; closing again goes on from there."""
 

@@ -15,7 +15,7 @@ from billing_pipeline.audit.raw_log import raw_checks
 from billing_pipeline.audit.recorded_hashes import reproduced_hashes
 from billing_pipeline.audit.report import Check, DayRange, Progress, counted
 from billing_pipeline.audit.rollup_conservation import rollup_faults
-from billing_pipeline.control.partition_records import closed_days, latest
+from billing_pipeline.control.partition_records import CLOSED_DAYS, closed_days, latest
 from billing_pipeline.control.rule_book_uses import all_recorded
 from billing_pipeline.invoicing.push.push_stage import PUSHES
 from billing_pipeline.metering.stage import Workshop
@@ -86,7 +86,7 @@ def _pushes(control: "Engine", days: DayRange, lines: dict[PartitionKey, str]) -
 def _conservation_checks(
     workshop: Workshop, control: "Engine", days: DayRange, told: Progress
 ) -> Iterator[Check]:
-    ended = closed_days(control, PUSHES)
+    ended = closed_days(control, CLOSED_DAYS) | closed_days(control, PUSHES)
     laws: tuple[tuple[str, Law, set[date]], ...] = (
         ("records", record_faults, closed_days(control, UNIQUE_USAGE_EVENTS.name)),
         ("rollups", rollup_faults, closed_days(control, USAGE_ROLLUPS.name) | ended),
@@ -124,7 +124,7 @@ def _rule_books(workshop: Workshop, control: "Engine") -> Check:
                 f"rule book {version} has been used with content hash {used_hash}, but its file has "
                 f"{book.content_hash}: restore the file as it was"
             )
-    for table in (*(table.name for table in TABLES), PUSHES):
+    for table in (*(table.name for table in TABLES), CLOSED_DAYS, PUSHES):
         for key, record in sorted(latest(control, table).items()):
             other = {v: h for v, h in record.rule_books.items() if used.get(v) != h}
             check.faults += [

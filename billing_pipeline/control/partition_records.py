@@ -10,6 +10,9 @@ from sqlalchemy import Engine, func, insert, select
 from billing_pipeline.control.database import writing
 from billing_pipeline.control.tables import PARTITION_RECORDS
 
+CLOSED_DAYS = "closed_days"
+"""The name under which it is kept which days have been closed to their end; nothing in the lake bears it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionRecord:

@@ -3,10 +3,9 @@
 What runs here are the same Dagster jobs as in the UI, so each materialization, check and log stands there too.
 """
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,58 +13,47 @@ from typing import TYPE_CHECKING
 from billing_pipeline.audit.guard_day import held_days
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.control.clock import now_us
-from billing_pipeline.control.partition_records import last_records
-from billing_pipeline.defs.event_files import events_held_open
-from billing_pipeline.defs.partitions import DAYS_AT_ONCE, checked_range_tags, range_tags
+from billing_pipeline.control.partition_records import CLOSED_DAYS, last_records, latest
+from billing_pipeline.defs.close_runs import CLOSE_TAG, Jobs, Runs, Step
+from billing_pipeline.defs.partitions import DAYS_AT_ONCE
+from billing_pipeline.defs.period_closing import close_periods
 from billing_pipeline.defs.restating import days_to_restate
 from billing_pipeline.errors import CloseGateError, CloseRunError
 from billing_pipeline.invoicing.meter_events.meter_run import planned_partitions
 from billing_pipeline.invoicing.meter_events.meter_stage import anything_metered
-from billing_pipeline.invoicing.push.push_stage import PUSHES
 from billing_pipeline.lake.leftovers import remove_leftovers
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.rollups import versions_found
+from billing_pipeline.metering.stage import Partition, StageResult
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.table import PartitionKey
-from billing_pipeline.schemas.tables import RAW_USAGE_EVENTS, TABLES, USAGE_ROLLUPS
+from billing_pipeline.schemas.tables import INVOICE_LINES, RAW_USAGE_EVENTS, TABLES, USAGE_ROLLUPS
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, JobDefinition
+    from dagster import DagsterInstance
 
-CLOSE_TAG = "billing/close"
 CLOSE_LOCK_TIMEOUT_SECONDS = 5
-Jobs = Callable[[str], "JobDefinition"]
-"""Gives a job by its name."""
 Progress = Callable[[str, int, int], None]
 """Told what runs now, how many steps are done, and of how many."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One run of a close: a job over a range of partitions, or a job of checks over their days."""
-
-    job: str
-    first: PartitionKey
-    last: PartitionKey
-    checks_only: bool = False
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """What tells the run its range."""
-        if self.checks_only:
-            return checked_range_tags(self.first.day, self.last.day)
-        return range_tags(self.first, self.last)
-
-
-@dataclass(frozen=True)
 class Closed:
-    """What a close did: the days it closed, the runs it took, and why days have no anomaly report, if so."""
+    """What a close did.
+
+    Attributes:
+        days: the days it closed.
+        run_ids: the runs it took.
+        without_report: why days have no anomaly report, if so.
+        without_meter_events: why meter events have not all reached Stripe, if so; the next close sends them.
+        not_pushed: why invoices of ended periods did not get to Stripe, if so; closing again goes on with them.
+    """
 
     days: tuple[date, ...]
     run_ids: tuple[str, ...]
     without_report: tuple[str, ...] = ()
     without_meter_events: tuple[str, ...] = ()
-    """Why meter events have not all reached Stripe; the next close sends them."""
+    not_pushed: tuple[str, ...] = ()
 
 
 def close_through(
@@ -74,8 +62,13 @@ def close_through(
     jobs: Jobs,
     through: date,
     progress: Progress | None = None,
+    *,
+    periods: bool = True,
 ) -> Closed:
-    """Close every day up to and including one that is not closed yet.
+    """Close every day up to and including one that is not closed yet, then the invoice periods that have ended.
+
+    Without `periods` the invoices of ended periods are left to the period close. Where they do not get to Stripe,
+    the days are closed all the same.
 
     Raises:
         CloseGateError: records of the day may still come, so it cannot be closed.
@@ -84,10 +77,15 @@ def close_through(
     told = progress or (lambda _what, _done, _of: None)
     with one_close_at_a_time(pipeline.settings.home):
         report_dead_runs(instance)
-        return _close(pipeline, _Runs(instance, jobs), through, told)
+        runs = Runs(instance, jobs)
+        closed = _close(pipeline, runs, through, told)
+        if not periods:
+            return closed
+        not_pushed = close_periods(pipeline, runs, through, told)
+        return replace(closed, run_ids=tuple(runs.ids), not_pushed=tuple(not_pushed))
 
 
-def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> Closed:
+def _close(pipeline: Pipeline, runs: "Runs", through: date, told: Progress) -> Closed:
     told("landing", 0, 1)
     with pipeline.queue() as queue:
         watermark = queue.clock()
@@ -116,13 +114,26 @@ def _close(pipeline: Pipeline, runs: "_Runs", through: date, told: Progress) -> 
         unsent += _send_meter_events(pipeline, runs, stretch, watermark)
         told(f"invoices of {first} to {last}", done + 2, of)
         runs.run(Step("invoices_of_day", first, last))
+        _record_closed(pipeline, stretch, watermark, runs.ids[-1])
         done += 3
         told(f"closed {first} to {last}", done, of)
     remove_leftovers(pipeline.lake, TABLES, pipeline.engine.scratch, now_us() // 1_000_000)
     return Closed(tuple(due), tuple(runs.ids), tuple(without_report), tuple(unsent))
 
 
-def _report_anomalies(runs: "_Runs", step: Step) -> list[str]:
+def _record_closed(pipeline: Pipeline, days: Sequence[date], watermark: int, run_id: str) -> None:
+    """The last thing of a day's close: that all of it was made, with the invoice lines it came to."""
+    lines, snapshot = latest(pipeline.control, INVOICE_LINES.name), pipeline.lake.snapshot(INVOICE_LINES)
+    partitions = tuple(
+        Partition(CLOSED_DAYS, key, found.row_count, found.content_hash)
+        for key in map(PartitionKey, days)
+        if (found := lines.get(str(key))) is not None
+    )
+    result = StageResult(partitions, {INVOICE_LINES.name: snapshot}, {CLOSED_DAYS: snapshot})
+    pipeline.record(result, watermark=watermark, run_id=run_id)
+
+
+def _report_anomalies(runs: "Runs", step: Step) -> list[str]:
     """The report decides no amount: where it fails, that is told, and the close goes on."""
     try:
         runs.run(step)
@@ -132,7 +143,7 @@ def _report_anomalies(runs: "_Runs", step: Step) -> list[str]:
 
 
 def _send_meter_events(
-    pipeline: Pipeline, runs: "_Runs", stretch: Sequence[date], watermark: int
+    pipeline: Pipeline, runs: "Runs", stretch: Sequence[date], watermark: int
 ) -> list[str]:
     """Where no plan delivers meter events, it is kept that the days had none, and nothing runs.
 
@@ -150,16 +161,27 @@ def _send_meter_events(
 
 
 def days_due(pipeline: Pipeline, through: date) -> list[date]:
-    """The days from the first landed one that have not been closed, in order.
-
-    The push is what a close does last: a day whose invoices have not all reached Stripe is not closed.
-    """
+    """The days from the first landed one that have not been closed, in order."""
     landed = pipeline.lake.files(RAW_USAGE_EVENTS)
     if not landed:
         return []
-    closed = set(pipeline.closed_days(PUSHES))
+    closed = set(pipeline.closed_days(CLOSED_DAYS))
     first = min(file.key.day for file in landed)
     return [day for day in days_between(first, through) if day not in closed]
+
+
+def refuse_days_open(pipeline: Pipeline, ends: Sequence[date]) -> None:
+    """The first gate of a period close: every day of the periods that have ended is closed.
+
+    Raises:
+        CloseGateError: names the first day that is not, and the command that closes it.
+    """
+    due = days_due(pipeline, max(ends)) if ends else []
+    if due:
+        raise CloseGateError(
+            f"{due[0]} is not closed, so the periods that end by {max(ends)} cannot be; close the days first with "
+            f"`billing close --through {max(ends)}`"
+        )
 
 
 def refuse_open(pipeline: Pipeline, through: date, watermark: int) -> None:
@@ -231,43 +253,3 @@ def stretches(days: Sequence[date]) -> Iterator[list[date]]:
         stretch.append(day)
     if stretch:
         yield stretch
-
-
-@dataclass
-class _Runs:
-    """Runs steps one after the other, and keeps the ids of their runs."""
-
-    instance: "DagsterInstance"
-    jobs: Jobs
-    ids: list[str] = field(default_factory=list)
-
-    def run(self, step: Step) -> None:
-        run_id = str(uuid.uuid4())
-        with events_held_open(self.instance, run_id):
-            result = self.jobs(step.job).execute_in_process(
-                instance=self.instance,
-                run_id=run_id,
-                tags={**step.tags, CLOSE_TAG: "true"},
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                raise_on_error=False,
-            )
-        self.ids.append(result.run_id)
-        if not result.success:
-            told = [
-                _failure(event)
-                for event in result.all_events
-                if event.is_step_failure or event.is_run_failure
-            ]
-            raise CloseRunError(
-                step.job,
-                f"{step.first} to {step.last}",
-                result.run_id,
-                "; ".join(dict.fromkeys(filter(None, told))),
-            )
-
-
-def _failure(event: object) -> str:
-    data = getattr(event, "event_specific_data", None)
-    error = getattr(data, "error", None)
-    cause = getattr(error, "cause", None) or error
-    return str(getattr(cause, "message", "") or getattr(event, "message", "")).strip()

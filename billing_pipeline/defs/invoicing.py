@@ -1,6 +1,7 @@
 """Invoicing: the lines of each invoice, and their way to Stripe."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -9,6 +10,8 @@ from billing_pipeline.defs.partitions import DAILY, days_of
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import OWNERS, report, spec
 from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines
+from billing_pipeline.invoicing.period_close.holding import read_holding
+from billing_pipeline.invoicing.push.invoice_push import PushResult
 from billing_pipeline.invoicing.push.push_stage import push_days, pushed_partitions, refuse_unclosed
 from billing_pipeline.rating.money import format_minor
 from billing_pipeline.schemas.tables import INVOICE_LINES
@@ -44,37 +47,49 @@ def stripe_invoice_pushes(
     days = days_of(context.partition_keys)
     watermark = billing.watermark()
     refuse_unclosed(billing.calendar, days, watermark)
-    results = push_days(billing.workshop, billing.control, billing.settings, days)
+    holding = read_holding(billing.control, billing.invoicing_policies)
+    pushed = push_days(billing.workshop, billing.control, billing.settings, days, holding=holding)
+    complete = [each.day for each in pushed if each.is_complete]
+    kept = pushed_partitions(billing.workshop, billing.control, complete)
+    billing.record(kept, watermark=watermark, run_id=context.run.run_id)
+    results = [result for each in pushed for result in each.invoices]
+    notes = [note for each in pushed for note in each.credit_notes]
     for result in results:
         total = format_minor(result.total_minor, result.currency)
         context.log.info(
             "%s %s %s: %s %s", result.customer_id, result.billing_period, total, result.state, result.message
         )
-    by_state: dict[str, int] = {}
-    for result in results:
-        by_state[result.state] = by_state.get(result.state, 0) + 1
-    unfinished = [result for result in results if result.state in ("refused", "failed")]
-    if unfinished:
-        told = "; ".join(f"{each.customer_id} {each.billing_period}: {each.message}" for each in unfinished)
-        raise dg.Failure(f"{len(unfinished)} invoices did not reach Stripe: {told}", allow_retries=False)
-    pushed = pushed_partitions(billing.workshop, billing.control, days)
-    billing.record(pushed, watermark=watermark, run_id=context.run.run_id)
+    told = [
+        f"{each.customer_id} {each.billing_period}: {each.message}"
+        for day in pushed
+        for each in day.unfinished
+    ]
+    told += [
+        f"credit note of {each.customer_id} {each.billing_period}: {each.message}"
+        for day in pushed
+        for each in day.unissued
+    ]
+    if told:
+        raise dg.Failure(
+            f"{len(told)} invoices or credit notes did not reach Stripe: {'; '.join(told)}",
+            allow_retries=False,
+        )
+    by_state = Counter(result.state for result in results)
     return dg.MaterializeResult(
         metadata={
-            **{f"invoices: {state}": count for state, count in by_state.items()},
-            "requests sent": sum(result.requests_sent for result in results),
-            "invoices": dg.MetadataValue.md(
-                "\n".join(
-                    [
-                        "| customer | period | total | Stripe invoice | state |",
-                        "|---|---|---:|---|---|",
-                        *(
-                            f"| {r.customer_id} | {r.billing_period} | {format_minor(r.total_minor, r.currency)} "
-                            f"| {r.stripe_invoice_id or ''} | {r.state} |"
-                            for r in results
-                        ),
-                    ]
-                )
-            ),
+            **{f"invoices: {state}": count for state, count in sorted(by_state.items())},
+            "credit notes": len(notes),
+            "requests sent": sum(each.requests_sent for each in (*results, *notes)),
+            "invoices": dg.MetadataValue.md(_invoices_table(results)),
         }
     )
+
+
+def _invoices_table(results: Sequence[PushResult]) -> str:
+    rows = [
+        f"| {r.customer_id} | {r.billing_period} | {format_minor(r.total_minor, r.currency)} "
+        f"| {r.stripe_invoice_id or ''} | {r.state} | {r.message.replace('|', '/')} |"
+        for r in results
+    ]
+    head = ["| customer | period | total | Stripe invoice | state | why |", "|---|---|---:|---|---|---|"]
+    return "\n".join([*head, *rows])

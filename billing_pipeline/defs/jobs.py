@@ -45,8 +45,19 @@ meter_events_job = dg.define_asset_job(
 )
 invoices_job = dg.define_asset_job(
     "invoices_of_day",
-    dg.AssetSelection.groups("rating", "invoicing"),
-    description="Charges, invoice lines and Stripe pushes of the invoice periods that end on a day.",
+    dg.AssetSelection.groups("rating", "invoicing")
+    - dg.AssetSelection.assets("stripe_invoice_pushes", "reconciliation_report"),
+    description="Charges and invoice lines of the invoice periods that end on a day.",
+)
+period_job = dg.define_asset_job(
+    "period_close",
+    dg.AssetSelection.assets("stripe_invoice_pushes"),
+    description="The invoices of the periods that end on a day, verified and finalized in Stripe, each exactly once.",
+)
+reconciliation_job = dg.define_asset_job(
+    "reconciliation_of_day",
+    dg.AssetSelection.assets("reconciliation_report"),
+    description="Events, rollups, charges, invoice lines and Stripe of the periods that end on a day, side by side.",
 )
 landing_job = dg.define_asset_job(
     "landing",

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 
 from billing_pipeline.control.clock import now_us
-from billing_pipeline.defs.closing import close_through, stretches
+from billing_pipeline.defs.close_runs import Runs
+from billing_pipeline.defs.closing import close_through, one_close_at_a_time, stretches
 from billing_pipeline.defs.jobs import landing_job, restating_job
 from billing_pipeline.defs.partitions import range_tags
+from billing_pipeline.defs.period_closing import close_periods
 from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.restating import days_to_restate
 from billing_pipeline.schemas.table import PartitionKey
@@ -35,12 +37,46 @@ def close_ended_days(context: dg.OpExecutionContext, pipeline: PipelineResource)
         context.repository_def.get_job,
         through,
         lambda what, _done, _of: context.log.info(what),
+        periods=False,
     )
     for failure in closed.without_report:
         context.log.warning("no anomaly report: %s", failure)
     for failure in closed.without_meter_events:
         context.log.warning("meter events wait: %s", failure)
     context.log.info("closed %d days up to %s in %d runs", len(closed.days), through, len(closed.run_ids))
+
+
+@dg.op(description="Send the invoices of every period that has ended to Stripe, and reconcile them.")
+def close_ended_periods(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
+    """Push what is due; an invoice that waits for somebody, or failed, is tried again by the next tick."""
+    billing = pipeline.open()
+    with one_close_at_a_time(billing.settings.home):
+        runs = Runs(context.instance, context.repository_def.get_job)
+        failures = close_periods(
+            billing,
+            runs,
+            billing.calendar.last_closed(now_us()),
+            lambda what, _done, _of: context.log.info(what),
+        )
+    if failures:
+        raise dg.Failure("; ".join(failures), allow_retries=False)
+    context.log.info("closed the periods in %d runs", len(runs.ids))
+
+
+@dg.job(description="The period close: the invoices of every period that has ended go to Stripe.")
+def close_periods_that_ended() -> None:
+    """Close every period that has ended."""
+    close_ended_periods()
+
+
+period_close_schedule = dg.ScheduleDefinition(
+    name="period_close_schedule",
+    job=close_periods_that_ended,
+    cron_schedule="25 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour, after the daily close: periods end on any day, by the customers' anchor days.",
+)
 
 
 @dg.job(description="The daily close: a sequence of runs, for the rule versions found in each day.")

@@ -116,8 +116,9 @@ RATED = (
         "reason",
         TEXT,
         "Why the line adjusts what was booked: late_usage, correction, late_usage_and_correction, rerating, "
-        "blocked_before where the invoice of its period was held back, or other_usage where other usage or terms of "
-        "the period moved it; empty where it adjusts nothing.",
+        "blocked_before where the invoice of its period was held back, credit_given_back where an invoice below zero "
+        "gives a grant back what it paid, or other_usage where other usage or terms of the period moved it; empty "
+        "where it adjusts nothing.",
     ),
     Column("rated_as_of", DAY, "The day whose knowledge of contracts rates the usage period."),
     Column("currency", TEXT, "ISO 4217, lower case.", max_length=3),

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from billing_pipeline.definitions import defs
 from billing_pipeline.defs.closing import Closed, close_through
+from billing_pipeline.errors import InvoicesNotPushedError
 from billing_pipeline.metering.stage import scan
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor
@@ -34,6 +35,7 @@ def run_close(pipeline: Pipeline, through: date) -> Closed:
         )
     if not closed.days:
         console.print(f"Nothing to close: every day up to {through} is closed.")
+        _refuse_not_pushed(closed)
         return closed
     console.print(
         f"Closed {len(closed.days)} days, {closed.days[0]} to {closed.days[-1]}, in {len(closed.run_ids)} runs."
@@ -41,9 +43,18 @@ def run_close(pipeline: Pipeline, through: date) -> Closed:
     for failure in closed.without_report:
         console.print(f"No anomaly report, which holds nothing up: {failure}", style="yellow", markup=False)
     for failure in closed.without_meter_events:
-        console.print(f"Meter events wait, the next close sends them: {failure}", style="yellow", markup=False)
+        console.print(
+            f"Meter events wait, the next close sends them: {failure}", style="yellow", markup=False
+        )
     print_invoices(console, pipeline, list(closed.days))
+    _refuse_not_pushed(closed)
     return closed
+
+
+def _refuse_not_pushed(closed: Closed) -> None:
+    """The days are closed; what did not get to Stripe ends the command with an error all the same."""
+    if closed.not_pushed:
+        raise InvoicesNotPushedError("; ".join(closed.not_pushed))
 
 
 def print_invoices(console: Console, pipeline: Pipeline, days: list[date]) -> None:

@@ -105,7 +105,15 @@ def _print(console: Console, content: dict[str, Any]) -> None:
         content["days"],
         ("usage_day", "on_time", "late", "correction", "total", "events"),
     )
-    columns = ("received_at", "corrects_source", "corrects_id", "action", "reason_code", "before", "after")
+    columns: tuple[str, ...] = (
+        "received_at",
+        "corrects_source",
+        "corrects_id",
+        "action",
+        "reason_code",
+        "before",
+        "after",
+    )
     _table(console, "Corrections", content["corrections"], columns)
     columns = ("occurred_at", "received_at", "source", "id", "correlation_id", "quantity")
     _table(console, "Late events", content["late"], columns)

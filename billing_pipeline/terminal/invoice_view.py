@@ -13,7 +13,7 @@ from rich.text import Text
 
 from billing_pipeline.errors import NoInvoiceError
 from billing_pipeline.invoicing.lines.line_order import LINE_RANK
-from billing_pipeline.metering.stage import scan
+from billing_pipeline.metering.stage import Workshop, scan
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor, grouped, plain
 from billing_pipeline.rating.periods import parse_period, period_name
@@ -37,7 +37,7 @@ def show_invoice(pipeline: Pipeline, customer_id: str, period: str, *, as_json: 
         start = parse_period(period)
     except ValueError as error:
         raise NoInvoiceError(str(error)) from error
-    lines = _lines(pipeline, customer_id, start)
+    lines = lines_of(pipeline.workshop, customer_id, start)
     if not lines:
         raise NoInvoiceError(_why_none(pipeline, customer_id, start))
     invoices = [
@@ -49,7 +49,7 @@ def show_invoice(pipeline: Pipeline, customer_id: str, period: str, *, as_json: 
         return
     console = Console()
     for currency, group in invoices:
-        _print(console, customer_id, start, currency, group)
+        print_invoice(console, (customer_id, start, currency), group)
 
 
 def as_document(customer_id: str, start: date, currency: str, lines: Sequence[Line]) -> dict[str, Any]:
@@ -96,9 +96,10 @@ def as_document(customer_id: str, start: date, currency: str, lines: Sequence[Li
     }
 
 
-def _lines(pipeline: Pipeline, customer_id: str, start: date) -> list[Line]:
-    with pipeline.engine.session() as session:
-        scan(pipeline.workshop, session, "lines", INVOICE_LINES)
+def lines_of(workshop: Workshop, customer_id: str, start: date) -> list[Line]:
+    """The lines of a customer's invoice period, all currencies, in the order in which they are printed."""
+    with workshop.engine.session() as session:
+        scan(workshop, session, "lines", INVOICE_LINES)
         rows = session.rows(
             f"SELECT {COLUMNS} FROM lines WHERE customer_id = {_text(customer_id)} "
             f"AND billing_period = DATE '{start}' "
@@ -124,9 +125,13 @@ def _why_none(pipeline: Pipeline, customer_id: str, start: date) -> str:
     return f"there is no invoice of customer {customer_id!r} for the period that starts on {start}; there are: {there}"
 
 
-def _print(console: Console, customer_id: str, start: date, currency: str, lines: Sequence[Line]) -> None:
+def print_invoice(
+    console: Console, of: tuple[str, date, str], lines: Sequence[Line], what: str = "Invoice"
+) -> None:
+    """Print an invoice, of a customer, period and currency, as a table."""
+    customer_id, start, currency = of
     table = Table(
-        title=f"Invoice of {customer_id}, {period_name(start)}, {currency.upper()} "
+        title=f"{what} of {customer_id}, {period_name(start)}, {currency.upper()} "
         f"(posting days {start} to {lines[0]['period_end_day']})",
         title_justify="left",
     )

@@ -1,12 +1,14 @@
 """Invoices followed from events to Stripe: what agrees has a row that says so, and every difference has its cause."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from billing_pipeline.lake.engine import Engine
 from billing_pipeline.schemas.table import PartitionKey, Table
 from billing_pipeline.schemas.tables import INVOICE_LINES, RATED_CHARGES, RECONCILIATION_REPORT, USAGE_ROLLUPS
 from billing_pipeline_tests.audit.invoiced_company import DAY, END, NEXT_END, InvoicedCompany
@@ -146,3 +148,12 @@ def test_writing_twice_gives_the_same_partition_and_one_customer_can_be_asked_fo
 def test_days_on_which_no_period_ends_have_empty_partitions(in_stripe: InvoicedCompany) -> None:
     assert in_stripe.reconciler().rows([DAY]) == []
     assert [each.rows for each in in_stripe.reconciler().write([DAY]).partitions] == [0]
+
+
+@pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+def test_spark_finds_the_same(in_stripe: InvoicedCompany, spark_engine: Engine) -> None:
+    """Row for row, of the month with late usage and adjustments."""
+    in_stripe.push([END, NEXT_END])
+    reconciler = in_stripe.reconciler()
+    by_spark = replace(reconciler, workshop=replace(reconciler.workshop, engine=spark_engine))
+    assert by_spark.rows([END, NEXT_END]) == reconciler.rows([END, NEXT_END])

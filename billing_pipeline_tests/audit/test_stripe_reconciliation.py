@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from billing_pipeline.errors import StripeRefusedError, StripeServerError
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies, InvoicingPolicy
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
 from billing_pipeline.invoicing.push.push_stage import planned_invoices
+from billing_pipeline.invoicing.stripe.port import StripeCreditNote
 from billing_pipeline.schemas.table import PartitionKey, Table
 from billing_pipeline.schemas.tables import INVOICE_LINES
 from billing_pipeline_tests.audit.invoiced_company import END, NEXT_END, InvoicedCompany
@@ -183,8 +185,8 @@ def test_usage_delivered_as_meter_events_is_metered(in_stripe: InvoicedCompany) 
     assert causes["zulu usd"] == ("not_pushed", "explained")
 
 
-def credited(company: InvoicedCompany, state: str, credit_note_id: str | None) -> None:
-    """Let the outbox say that acme's November adjustment is credited on its October invoice."""
+def credited(company: InvoicedCompany, state: str, credit_note_id: str | None) -> str:
+    """Let the outbox say that acme's November adjustment is credited on its October invoice, which is returned."""
     (invoice,) = [
         each for each in planned_invoices(company.pipeline.workshop, [NEXT_END]) if each.customer_id == "acme"
     ]
@@ -219,6 +221,7 @@ def credited(company: InvoicedCompany, state: str, credit_note_id: str | None) -
                 recorded_at=1,
             )
         )
+    return corrected.stripe_invoice_id or ""
 
 
 def test_a_credit_note_that_is_not_sent_yet_is_not_pushed(in_stripe: InvoicedCompany) -> None:
@@ -227,7 +230,86 @@ def test_a_credit_note_that_is_not_sent_yet_is_not_pushed(in_stripe: InvoicedCom
     assert (row.cause, int(row.expected), int(row.found)) == ("not_pushed", -1500, 0)
 
 
-def test_a_credit_note_that_is_gone_is_told(in_stripe: InvoicedCompany) -> None:
-    credited(in_stripe, "issued", "cn_gone")
+def test_a_credit_note_that_was_refused_needs_a_person(in_stripe: InvoicedCompany) -> None:
+    credited(in_stripe, "refused", None)
     (row,) = in_stripe.rows("lines_stripe", "acme", NEXT_END)
-    assert (row.cause, str(row.status), int(row.expected)) == ("deleted_in_stripe", "person", -1500)
+    assert (row.cause, str(row.status), int(row.found)) == ("refused", "person", 0)
+
+
+@pytest.mark.parametrize(
+    ("note", "cause", "status", "found"),
+    [
+        (None, "deleted_in_stripe", "person", 0),
+        ({"status": "issued", "total": 1500}, "credit_note", "explained", -1500),
+        ({"status": "void", "total": 1500}, "voided_in_stripe", "person", 0),
+        ({"status": "issued", "total": 1400}, "edited_in_stripe", "person", -1400),
+    ],
+)
+def test_a_credit_note_of_ours_is_compared_with_the_lines_it_stands_for(
+    in_stripe: InvoicedCompany,
+    monkeypatch: pytest.MonkeyPatch,
+    note: dict[str, Any] | None,
+    cause: str,
+    status: str,
+    found: int,
+) -> None:
+    """On the invoice that it corrects; the November invoice has no lines left."""
+    invoice_id = credited(in_stripe, "issued", "cn_1")
+    has_credit_notes(in_stripe, monkeypatch, invoice_id, {} if note is None else {"cn_1": note})
+    (row,) = in_stripe.rows("lines_stripe", "acme", NEXT_END)
+    assert (row.cause, str(row.status), int(row.expected), int(row.found)) == (cause, status, -1500, found)
+    assert "corrects 2026-10-01" in row.message
+
+
+def test_a_credit_note_by_hand_is_told_and_one_of_ours_is_not(
+    in_stripe: InvoicedCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both stand on October's invoice; one that is void counts for nothing."""
+    invoice_id = credited(in_stripe, "issued", "cn_1")
+    notes = {
+        "cn_1": {"status": "issued", "total": 1500},
+        "cn_hand": {"status": "issued", "total": 200},
+        "cn_void": {"status": "void", "total": 100},
+    }
+    has_credit_notes(in_stripe, monkeypatch, invoice_id, notes)
+    ours, by_hand = [row for row in in_stripe.rows("lines_stripe", "acme") if row.currency == "usd"]
+    assert (ours.cause, int(ours.found)) == ("", 1500)
+    assert (by_hand.cause, str(by_hand.status), int(by_hand.found)) == ("credit_note_by_hand", "person", -200)
+    assert by_hand.reference == "cn_hand"
+
+
+def has_credit_notes(
+    company: InvoicedCompany,
+    monkeypatch: pytest.MonkeyPatch,
+    invoice_id: str,
+    notes: dict[str, dict[str, Any]],
+) -> None:
+    """Let an invoice in Stripe have credit notes."""
+    company.edit(
+        "invoice", invoice_id, pre_payment_credit_notes_amount=sum(note["total"] for note in notes.values())
+    )
+
+    def credit_notes(of: str) -> list[StripeCreditNote]:
+        return [
+            StripeCreditNote(credit_note_id=name, invoice_id=of, currency="usd", metadata={}, **note)
+            for name, note in notes.items()
+            if of == invoice_id
+        ]
+
+    monkeypatch.setattr(company.gateway, "credit_notes", credit_notes)
+
+
+def test_a_failure_that_was_got_over_is_no_cause_any_more(
+    in_stripe: InvoicedCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines could not be added at first; then the draft was verified, and is held."""
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise StripeServerError("add lines", "Oops", 500, replayed=True)
+
+        patch.setattr(in_stripe.gateway, "add_lines", fail)
+        in_stripe.push()
+    assert in_stripe.causes()["beta usd"] == ("failed", "explained")
+    in_stripe.push(hold=is_beta)
+    assert in_stripe.causes()["beta usd"] == ("draft", "explained")

@@ -51,7 +51,8 @@ def billing(closed: Pipeline, in_process: Callable[..., Any]) -> Callable[..., A
 
 def push(closed: Pipeline) -> dict[str, str]:
     """Push October; the Stripe invoice by customer and currency."""
-    results = push_days(closed.workshop, closed.control, closed.settings, [END])
+    (pushed,) = push_days(closed.workshop, closed.control, closed.settings, [END])
+    results = pushed.invoices
     return {f"{each.customer_id} {each.currency}": each.stripe_invoice_id or "" for each in results}
 
 

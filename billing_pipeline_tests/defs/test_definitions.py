@@ -68,10 +68,10 @@ def test_every_asset_tells_an_auditor_what_it_is(specs: list[dg.AssetSpec]) -> N
         assert spec.kinds, name
         assert spec.partitions_def is not None, name
         if name not in {
-        "stripe_invoice_pushes",
-        "stripe_meter_events",
-        "guard_true_ups",
-    }:
+            "stripe_invoice_pushes",
+            "stripe_meter_events",
+            "guard_true_ups",
+        }:
             assert spec.description, name
             columns = spec.metadata["dagster/column_schema"]
             assert isinstance(columns, dg.TableSchema), name

@@ -91,6 +91,4 @@ def corrections(workshop: Workshop, session: Session, trace: LineTrace) -> tuple
         "posting_day FROM corrected WHERE queue_offset IN (SELECT queue_offset FROM asked) AND sign <> 0 "
         "ORDER BY queue_offset"
     )
-    return tuple(
-        Correction(*rest, before=booked[offset][-1], after=booked[offset][1]) for offset, *rest in rows
-    )
+    return tuple(Correction._make([*rest, booked[offset][-1], booked[offset][1]]) for offset, *rest in rows)

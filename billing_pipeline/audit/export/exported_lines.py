@@ -49,6 +49,7 @@ class ExportedLine(NamedTuple):
     amount_minor: int
     booked_before_minor: int
     evidence_digest: str
+    rollup_partitions: str
     tiers: str
 
 

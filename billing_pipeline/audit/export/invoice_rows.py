@@ -38,7 +38,7 @@ INVOICE_COLUMNS = (
         "unit",
         "amount_unrounded",
     ),
-    *("booked_before_minor", "amount_minor", "amount", "evidence_digest"),
+    *("booked_before_minor", "amount_minor", "amount", "evidence_digest", "rollup_partitions"),
 )
 
 
@@ -77,4 +77,5 @@ def invoice_rows(day: Exported, lines: Sequence[ExportedLine]) -> Iterator[tuple
             line.amount_minor,
             Decimal(major_text(line.amount_minor, line.currency)),
             line.evidence_digest,
+            line.rollup_partitions,
         )

@@ -43,6 +43,9 @@ class UsageGroup(NamedTuple):
         return f"project {self.project_id} {self.dimensions} rules {self.rule_version}"
 
 
+_GROUP = ", ".join(UsageGroup._fields)
+
+
 def blocked_periods(workshop: Workshop, session: Session, day: date) -> dict[str, dict[date, str]]:
     """By customer whose invoice of the day is held back: the reasons by usage period."""
     files = [file.path for file in workshop.lake.files(BLOCKED_INVOICES, [day])]
@@ -76,7 +79,7 @@ def charge_quantities(
         totals: dict[_Total, list[Decimal]] = {}
         told: dict[_Total, list[str]] = {}
         session.define("charged_quantities", SQL / "charged_quantities.sql")
-        rows: list[tuple[Any, ...]] = session.rows("SELECT * FROM charged_quantities ORDER BY ALL")
+        rows: list[tuple[Any, ...]] = session.rows(f"SELECT * FROM charged_quantities ORDER BY {_GROUP}")
         differing = [UsageGroup(*row[:7]) for row in rows if row[7] != row[8]]
         causes.look_at([(*each, usage_periods[each.customer_id, each.usage_period]) for each in differing])
         for *group, metered, charged, in_trial in rows:

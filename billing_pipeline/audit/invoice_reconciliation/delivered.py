@@ -99,7 +99,11 @@ def delivered(control: Engine, account: str | None, periods: Collection[date]) -
                 .order_by(objects.c.recorded_at)
             )
         }
-        failures = {row.subject: (row.failure, row.message) for row in connection.execute(_failures(account))}
+        failures = {
+            row.subject: (row.recorded_at, row.failure, row.message)
+            for row in connection.execute(_failures(account))
+            if row.recorded_at >= row.last_request_at
+        }
         pushes = {
             (row.customer_id, row.billing_period, row.currency): _pushed(row, failures)
             for row in connection.execute(_newest(STRIPE_PUSHES, STRIPE_PUSH_TRANSITIONS, account, names))
@@ -148,7 +152,7 @@ def _newest(table: Any, transitions: Any, account: str | None, periods: Collecti
         .subquery()
     )
     return (
-        select(table, *(column for column in transitions.c if column.name != "recorded_at"))
+        select(table, *transitions.c)
         .join(last, last.c.of == table.c.id)
         .join(transitions, and_(reference == table.c.id, transitions.c.step == last.c.step))
         .where(table.c.id.in_(newest), table.c.billing_period.in_(periods))
@@ -180,10 +184,12 @@ def _failures(account: str | None) -> Select[Any]:
     )
 
 
-def _pushed(row: Any, failures: Mapping[str, tuple[str, str]]) -> Pushed:
+def _pushed(row: Any, failures: Mapping[str, tuple[int, str, str]]) -> Pushed:
+    """A failure counts until something has been done since: then the request was answered after all."""
     plan = StripePlan.from_json(row.plan)
-    failed = failures.get(plan.push, failures.get(row.customer_id, ("", "")))
-    return Pushed(plan, row.total_minor, row.state, row.stripe_invoice_id, row.detail, failed)
+    failed_at, *failure = failures.get(plan.push, failures.get(row.customer_id, (0, "", "")))
+    kind, message = failure if failed_at >= row.recorded_at else ("", "")
+    return Pushed(plan, row.total_minor, row.state, row.stripe_invoice_id, row.detail, (kind, message))
 
 
 def _credited(row: Any) -> Credited:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from billing_pipeline.control.partition_records import latest
 from billing_pipeline.errors import NoInvoicePeriodError
+from billing_pipeline.invoicing.period_close.named import periods_named
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Workshop, scan
-from billing_pipeline.rating.periods import parse_period, period_end, period_start
+from billing_pipeline.rating.periods import parse_period
 from billing_pipeline.schemas.tables import BLOCKED_INVOICES, INVOICE_LINES, RATED_PERIODS
 
 if TYPE_CHECKING:
@@ -31,24 +32,15 @@ def end_days(workshop: Workshop, control: "Engine", name: str | None) -> list[da
         NoInvoicePeriodError: it names no period, or none of it has been invoiced yet.
     """
     wanted = name or newest_period(workshop)
-    try:
-        first = parse_period(wanted)
-    except ValueError as error:
-        raise NoInvoicePeriodError(str(error)) from error
     with workshop.engine.session() as session:
         registry = registry_until(workshop, session, date.max)
-    anchors = {registry.anchor_day(customer_id) for customer_id in registry.known_customers()}
     invoiced = {date.fromisoformat(key) for key in latest(control, INVOICE_LINES.name)}
-    days = {
-        period_end(start, anchor)
-        for anchor in anchors
-        for start in _starts(first, anchor, whole_month=len(wanted) == _MONTH_LENGTH)
-    }
-    if not days & invoiced:
+    days = {period.end for period in periods_named(registry, wanted)} & invoiced
+    if not days:
         raise NoInvoicePeriodError(
             f"no invoice period that is named {wanted} has been invoiced yet; close its last day with `billing close`"
         )
-    return sorted(days & invoiced)
+    return sorted(days)
 
 
 def newest_period(workshop: Workshop) -> str:
@@ -74,11 +66,3 @@ def newest_period(workshop: Workshop) -> str:
 def of_period(rows: Iterable[Any], name: str) -> list[Any]:
     """The rows whose billing period bears a name."""
     return [row for row in rows if starts_within(name, row.billing_period)]
-
-
-def _starts(first: date, anchor: int, *, whole_month: bool) -> list[date]:
-    """The periods of an anchor day that start on a day, or in its month."""
-    if not whole_month:
-        return [first] if period_start(first, anchor) == first else []
-    days = (date.fromordinal(first.toordinal() + each) for each in range(31))
-    return [day for day in days if day.month == first.month and period_start(day, anchor) == day]

@@ -42,10 +42,11 @@ from billing_pipeline.audit.invoice_reconciliation.stripe_books import (
 from billing_pipeline.control.clock import now_us
 from billing_pipeline.invoicing.lines.invoice_periods import customers_ending
 from billing_pipeline.invoicing.meter_events.port import MeterPort
+from billing_pipeline.invoicing.period_close.holding import read_holding
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice, invoice_faults
-from billing_pipeline.invoicing.push.push_stage import planned_invoices
+from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries
 from billing_pipeline.invoicing.push.sending import Sender
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan
@@ -144,11 +145,11 @@ class InvoiceReconciler:
         yield from event_quantities(self.workshop, periods)
         yield from charge_quantities(self.workshop, day, by_customer)
         yield from line_amounts(self.workshop, day, by_customer)
-        invoices = self._invoices(day, by_customer)
         sender = Sender(Outbox(self.control, "", self.clock), self.clock, self.sleep)
         with self.connect() as connected:
             stripe = RetryingBooks(connected, sender)
             account = stripe.account()
+            invoices = self._invoices(account, day, by_customer)
             known = delivered(self.control, account, {each.start for each in periods})
             with ThreadPoolExecutor(STRIPE_READERS, "stripe-books") as pool:
                 for found in pool.map(
@@ -161,11 +162,13 @@ class InvoiceReconciler:
             metered = MeteredBooks(self.workshop, self.control, account, sender, set(blocked), self.clock)
             yield from metered.compared(day, by_customer, known, lambda: self.meters(connected))
 
-    def _invoices(self, day: date, periods: Mapping[str, EndedPeriod]) -> dict[str, dict[str, LinesInvoice]]:
+    def _invoices(
+        self, account: str, day: date, periods: Mapping[str, EndedPeriod]
+    ) -> dict[str, dict[str, LinesInvoice]]:
         """By customer and currency."""
         planned = {
-            (each.customer_id, each.billing_period, each.currency): each
-            for each in planned_invoices(self.workshop, [day])
+            (each.invoice.customer_id, each.invoice.billing_period, each.invoice.currency): each.invoice
+            for each in deliveries(self.control, account, self.policies, billed_on(self.workshop, day))
         }
         with self.workshop.engine.session() as session:
             scan(self.workshop, session, "lines", INVOICE_LINES, [day])
@@ -196,7 +199,7 @@ def reconciler(
 
         return connect_stripe(settings)
 
-    return InvoiceReconciler(workshop, control, policies, connect)
+    return InvoiceReconciler(workshop, control, policies, connect, read_holding(control, policies).hold)
 
 
 def stored_rows(workshop: Workshop, days: Sequence[date]) -> list[ReportRow]:

@@ -1,5 +1,5 @@
--- A credit grant never pays more than it is, over all invoices up to a day; and no credit or coupon on the invoice takes
--- more than is due.
+-- A credit grant never pays more than it is, over all invoices up to a day, and never gets more back than it has paid;
+-- no credit or coupon on the invoice takes more than is due, and none gives back more than the invoice is below zero.
 WITH booked AS (
     SELECT period_end_day, customer_id, billing_period, currency, component, term,
         amount_minor - booked_before_minor AS minor
@@ -30,19 +30,42 @@ overdrawn AS (
     WHERE r.minor > coalesce(g.granted_minor, 0)
 ),
 
+given_back AS (
+    SELECT
+        period_end_day, customer_id, currency, 'grant ' || term || ' was given back more than it has paid' AS what,
+        CAST(-minor AS BIGINT) AS found_minor, CAST(0 AS BIGINT) AS most_minor
+    FROM running
+    WHERE minor < 0
+),
+
 negative AS (
     SELECT
         period_end_day, customer_id, currency, 'an invoice with credits or once-only coupons comes to' AS what,
         CAST(sum(minor) AS BIGINT) AS found_minor, CAST(NULL AS BIGINT) AS most_minor
     FROM booked
     GROUP BY period_end_day, customer_id, billing_period, currency
-    HAVING sum(minor) < 0 AND sum(CASE WHEN component IN ('credit', 'invoice_coupon') THEN 1 ELSE 0 END) > 0
+    HAVING
+        sum(minor) < 0
+        AND sum(CASE WHEN component IN ('credit', 'invoice_coupon') AND minor < 0 THEN 1 ELSE 0 END) > 0
+),
+
+positive AS (
+    SELECT
+        period_end_day, customer_id, currency, 'an invoice that gives credit back comes to' AS what,
+        CAST(sum(minor) AS BIGINT) AS found_minor, CAST(0 AS BIGINT) AS most_minor
+    FROM booked
+    GROUP BY period_end_day, customer_id, billing_period, currency
+    HAVING sum(minor) > 0 AND sum(CASE WHEN component = 'credit' AND minor > 0 THEN 1 ELSE 0 END) > 0
 ),
 
 found AS (
     SELECT period_end_day, customer_id, currency, what, found_minor, most_minor FROM overdrawn
     UNION ALL
+    SELECT period_end_day, customer_id, currency, what, found_minor, most_minor FROM given_back
+    UNION ALL
     SELECT period_end_day, customer_id, currency, what, found_minor, most_minor FROM negative
+    UNION ALL
+    SELECT period_end_day, customer_id, currency, what, found_minor, most_minor FROM positive
 )
 
 SELECT f.period_end_day, f.customer_id, f.currency, f.what, f.found_minor, f.most_minor

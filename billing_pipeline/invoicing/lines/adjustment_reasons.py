@@ -11,6 +11,7 @@ from billing_pipeline.rating.charges import LineKey
 OTHER_USAGE = "other_usage"
 RERATING = "rerating"
 BLOCKED_BEFORE = "blocked_before"
+CREDIT_GIVEN_BACK = "credit_given_back"
 _BY_KINDS = {
     frozenset({"late"}): "late_usage",
     frozenset({"correction"}): "correction",
@@ -52,11 +53,13 @@ class AdjustmentReasons:
                 self._kinds.setdefault(group, {}).setdefault(posting.dimensions, set()).add(posting.kind)
 
     def of(self, key: LineKey) -> str:
-        """`rerating`, `late_usage`, `correction`, both, `blocked_before` or `other_usage`.
+        """`rerating`, `late_usage`, `correction`, both, `blocked_before`, `credit_given_back` or `other_usage`.
 
         The last one is where nothing of the line's own has moved it; the one before, where the invoice of its
         period was held back.
         """
+        if key.component == "credit":
+            return CREDIT_GIVEN_BACK
         if key.usage_period in self._rerated:
             return RERATING
         group = self._kinds.get((key.usage_period, key.project_id, key.meter, key.rule_version), {})

@@ -4,7 +4,7 @@ A partition holds the customers whose invoice period ends on its day. A customer
 listed among the blocked invoices instead; nobody else is touched by that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from functools import partial
 from itertools import chain
@@ -60,8 +60,10 @@ from billing_pipeline.schemas.tables import (
 INVOICED_COLUMNS = (Column("customer_id", ColumnType.TEXT, "whose period ends"),)
 
 
-def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
+def rate(workshop: Workshop, days: Sequence[date], customers: Collection[str] | None = None) -> StageResult:
     """Make the partitions of rated charges and blocked invoices of some days, in their order.
+
+    With `customers` only theirs, which is for a lake of one's own: a partition holds all whose period ends.
 
     A later period's adjustments need the earlier one's bookings, so a day that ends a period is committed before
     the next one is rated.
@@ -74,6 +76,8 @@ def rate(workshop: Workshop, days: Sequence[date]) -> StageResult:
         for day in sorted(days):
             registry = registry_until(workshop, session, day)
             ending = customers_ending(registry, day)
+            if customers is not None:
+                ending = [each for each in ending if each in customers]
             made = _rate_day(workshop, session, day, registry, ending) if ending else _DayRows([], [], [])
             for draft, rows in zip(drafts, made, strict=True):
                 draft.write_rows(session, rows, PartitionKey(day))

@@ -6,17 +6,47 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from billing_pipeline.invoicing.simulator import customers, invoice_lines, invoices
+from billing_pipeline.invoicing.simulator import (
+    clock,
+    credit_notes,
+    customers,
+    invoice_items,
+    invoice_lines,
+    invoice_states,
+    invoices,
+    meter_errors,
+    meter_events,
+    meter_summaries,
+    meters,
+    products,
+)
 from billing_pipeline.invoicing.simulator.api_error import ApiError
-from billing_pipeline.invoicing.simulator.call import Call, Endpoint
+from billing_pipeline.invoicing.simulator.call import Call, Endpoint, understood_only
+from billing_pipeline.invoicing.simulator.clock import clock_offset_seconds
 from billing_pipeline.invoicing.simulator.contract import read
-from billing_pipeline.invoicing.simulator.faults import refusal
+from billing_pipeline.invoicing.simulator.faults import key_in_use, lock_timeout, refusal
 from billing_pipeline.invoicing.simulator.form import decode
 from billing_pipeline.invoicing.simulator.http_messages import Request, Response, ServerFault
+from billing_pipeline.invoicing.simulator.running import Running
 from billing_pipeline.invoicing.simulator.store import KeptAnswer, Store
 
-ENDPOINTS = (*customers.ENDPOINTS, *invoices.ENDPOINTS, *invoice_lines.ENDPOINTS)
+ENDPOINTS = (
+    *customers.ENDPOINTS,
+    *products.ENDPOINTS,
+    *invoices.ENDPOINTS,
+    *invoice_states.ENDPOINTS,
+    *invoice_lines.ENDPOINTS,
+    *invoice_items.ENDPOINTS,
+    *credit_notes.ENDPOINTS,
+    *meters.ENDPOINTS,
+    *meter_events.ENDPOINTS,
+    *meter_summaries.ENDPOINTS,
+    *meter_errors.ENDPOINTS,
+    *clock.ENDPOINTS,
+)
 MAX_KEY_LENGTH = 255
+KEY_LIFE_SECONDS = 86_400
+"""Stripe forgets a key after at least 24 hours; the simulator forgets it then."""
 
 
 class Simulator:
@@ -24,34 +54,59 @@ class Simulator:
 
     Args:
         store: all state.
-        clock: the second it is; injected so that a rehearsal can let a day pass.
+        clock: the second it is, before the offset that the store keeps.
+        key_life_seconds: how long an idempotency key is remembered.
+        meter_delay_seconds: how long after its receipt a meter event counts.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], int] = lambda: int(time.time())) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], int] = lambda: int(time.time()),
+        *,
+        key_life_seconds: int = KEY_LIFE_SECONDS,
+        meter_delay_seconds: int = 0,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._key_life_seconds = key_life_seconds
+        self._meter_delay_seconds = meter_delay_seconds
+        self._running_keys = Running()
+        self._running_calls = Running()
 
     def handle(self, request: Request) -> Response:
         """The answer to one request; every refusal is an answer too."""
         try:
             _authorize(request)
-            found, object_id = _route(request)
+            found, ids = _route(request)
             parameters = _parameters(found, request)
-            with self._store.transaction() as transaction:
-                call = Call(transaction, parameters, object_id, self._clock())
-                if request.method != "POST" or request.idempotency_key is None:
-                    return _run(found, call, request.server_fault)
-                return self._run_once(found, call, request, request.idempotency_key)
+            key = (request.idempotency_key or None) if request.method == "POST" else None
+            _check_key(key)
+            with self._running_keys.claim(key) as is_first:
+                if not is_first:
+                    return key_in_use(key)
+                exclusive = found.exclusive(parameters) if found.exclusive else None
+                with self._running_calls.claim(exclusive) as is_alone:
+                    return self._answer(found, ids, parameters, request) if is_alone else lock_timeout()
         except ApiError as error:
             return Response(error.status, json.dumps(error.body))
 
+    def _answer(
+        self, found: Endpoint, ids: tuple[str, str], parameters: dict[str, Any], request: Request
+    ) -> Response:
+        with self._store.transaction() as transaction:
+            now = self._clock() + clock_offset_seconds(transaction)
+            call = Call(transaction, parameters, ids[0], now, ids[1], self._meter_delay_seconds)
+            if request.method != "POST" or not request.idempotency_key:
+                return _run(found, call, request.server_fault)
+            return self._run_once(found, call, request, request.idempotency_key)
+
     def _run_once(self, found: Endpoint, call: Call, request: Request, key: str) -> Response:
-        if len(key) > MAX_KEY_LENGTH:
-            raise ApiError(f"Idempotency keys have at most {MAX_KEY_LENGTH} characters.", keep=False)
         request_hash = hashlib.sha256(
             json.dumps([request.method, request.path, call.parameters], default=str, sort_keys=True).encode()
         ).hexdigest()
         headers = {"Idempotency-Key": key}
+        call.transaction.forget_answers(call.now - self._key_life_seconds)
         kept = call.transaction.kept_answer(key)
         if kept is not None:
             _refuse_another_request(kept, request_hash, key)
@@ -79,6 +134,11 @@ def _server_error() -> Response:
     return refusal(500, "api_error", "Something went wrong on Stripe's end.")
 
 
+def _check_key(key: str | None) -> None:
+    if key is not None and len(key) > MAX_KEY_LENGTH:
+        raise ApiError(f"Idempotency keys have at most {MAX_KEY_LENGTH} characters.", keep=False)
+
+
 def _authorize(request: Request) -> None:
     if request.api_key is None or not request.api_key.startswith("sk_test_"):
         raise ApiError(
@@ -89,11 +149,12 @@ def _authorize(request: Request) -> None:
         )
 
 
-def _route(request: Request) -> tuple[Endpoint, str]:
+def _route(request: Request) -> tuple[Endpoint, tuple[str, str]]:
     for found in ENDPOINTS:
         match = found.path.match(request.path)
         if match and found.method == request.method:
-            return found, match.groupdict().get("id", "")
+            ids = match.groupdict()
+            return found, (ids.get("id", ""), ids.get("child", ""))
     raise ApiError(
         f"Unrecognized request URL ({request.method}: {request.path}): the simulator does not have it.",
         status=404,
@@ -103,14 +164,7 @@ def _route(request: Request) -> tuple[Endpoint, str]:
 
 def _parameters(found: Endpoint, request: Request) -> dict[str, Any]:
     parameters = read(found.parameters, decode(request.form))
-    for name in parameters:
-        if name not in found.understood:
-            raise ApiError(
-                f"The simulator does not understand {name} here; Stripe does.",
-                code="simulator_unsupported_parameter",
-                param=name,
-                keep=False,
-            )
+    understood_only(parameters, found.understood)
     return parameters
 
 

@@ -10,12 +10,13 @@ import typing
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cache
+from importlib import import_module
 from typing import Any, Literal
 
 import stripe
 import typing_extensions
-from stripe import params as sdk_params
 
+from billing_pipeline.invoicing.simulator import control_parameters
 from billing_pipeline.invoicing.simulator.api_error import ApiError
 
 _INTEGER = re.compile(r"^-?[0-9]{1,18}$")
@@ -25,7 +26,24 @@ _DECIMAL = re.compile(r"^-?[0-9]{1,30}(\.[0-9]{1,30})?$")
 @cache
 def fields(type_name: str) -> Mapping[str, Any]:
     """The parameters of an endpoint with their types, by the SDK's name for it (`InvoiceCreateParams`)."""
-    return _fields_of(getattr(sdk_params, type_name))
+    return _fields_of(parameter_type(type_name))
+
+
+@cache
+def parameter_type(type_name: str) -> Any:
+    """The type itself; a name with dots is looked up in the SDK's rooms (`billing.MeterCreateParams`).
+
+    The simulator's own endpoints, which the SDK does not know, have theirs in `control_parameters`.
+    """
+    room, _, name = type_name.rpartition(".")
+    if room == "simulator":
+        return getattr(control_parameters, name)
+    return getattr(import_module(f"stripe.params.{room}" if room else "stripe.params"), name)
+
+
+def required(type_name: str) -> frozenset[str]:
+    """The parameters of an endpoint that may not be missing."""
+    return frozenset(parameter_type(type_name).__required_keys__ & fields(type_name).keys())
 
 
 def read(type_name: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +52,7 @@ def read(type_name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ApiError: the first unknown, missing or mistyped parameter, named as Stripe names it.
     """
-    return _read_object(getattr(sdk_params, type_name), values, "")
+    return _read_object(parameter_type(type_name), values, "")
 
 
 @cache

@@ -203,6 +203,17 @@ def rate_limited(retry_after_seconds: int) -> Response:
     )
 
 
+def lock_timeout() -> Response:
+    """The answer to a second call where only one may run at a time."""
+    return refusal(
+        429,
+        "invalid_request_error",
+        "Another call for this customer and meter is running: send one at a time.",
+        "lock_timeout",
+        {"Retry-After": "1", "Stripe-Rate-Limited-Reason": "resource-specific"},
+    )
+
+
 def key_in_use(key: str | None) -> Response:
     """The answer while another request with the same key is still running."""
     return refusal(

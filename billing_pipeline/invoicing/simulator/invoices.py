@@ -1,12 +1,22 @@
-"""Invoices: draft, then finalized (open, or paid where nothing is due)."""
+"""Invoices: made as drafts, listed, changed, and deleted while they are drafts."""
 
 from typing import Any
 
-from billing_pipeline.invoicing.simulator.api_error import ApiError, missing, no_such
+from billing_pipeline.invoicing.simulator.api_error import ApiError, missing
 from billing_pipeline.invoicing.simulator.call import Call, endpoint
-from billing_pipeline.invoicing.simulator.invoice_lines import attach, find_invoice, with_lines
+from billing_pipeline.invoicing.simulator.customers import find_customer
+from billing_pipeline.invoicing.simulator.draft_lines import (
+    SINCE_ADDED,
+    attach,
+    find_invoice,
+    require_draft,
+    with_lines,
+)
 from billing_pipeline.invoicing.simulator.listing import created_within, page
+from billing_pipeline.invoicing.simulator.metadata import merged
 from billing_pipeline.rating.money import is_currency
+
+_DRAFT_ONLY = frozenset({"collection_method", "days_until_due"})
 
 
 def create_invoice(call: Call) -> dict[str, Any]:
@@ -19,9 +29,7 @@ def create_invoice(call: Call) -> dict[str, Any]:
     customer_id = parameters.get("customer")
     if customer_id is None:
         raise missing("customer")
-    customer = call.transaction.get("customer", customer_id)
-    if customer is None:
-        raise no_such("customer", customer_id, "customer", status=400)
+    customer = find_customer(call.transaction, customer_id)
     currency = parameters.get("currency") or customer["currency"] or "usd"
     if not is_currency(currency):
         raise ApiError(f"Invalid currency: {currency}", param="currency")
@@ -60,8 +68,9 @@ def _draft(call: Call, customer_id: str, currency: str) -> dict[str, Any]:
         "description": parameters.get("description"),
         "due_date": None if days_until_due is None else call.now + days_until_due * 86_400,
         "ending_balance": None,
+        "footer": None,
         "livemode": False,
-        "metadata": parameters.get("metadata") or {},
+        "metadata": merged({}, parameters.get("metadata")),
         "number": None,
         "period_end": call.now,
         "period_start": call.now,
@@ -90,9 +99,10 @@ def list_invoices(call: Call) -> dict[str, Any]:
     """Invoices, newest first."""
     parameters = call.parameters
     invoices = (
-        with_lines(call.transaction, invoice)
+        with_lines(call.transaction, {**SINCE_ADDED, **invoice})
         for invoice in call.transaction.scan("invoice", parameters.get("customer"), newest_first=True)
         if parameters.get("status") in {None, invoice["status"]}
+        and parameters.get("collection_method") in {None, invoice["collection_method"]}
         and created_within(invoice, parameters.get("created"))
     )
     return page(invoices, parameters, "/v1/invoices")
@@ -105,8 +115,7 @@ def delete_invoice(call: Call) -> dict[str, Any]:
         ApiError: no such invoice, or no draft any more.
     """
     invoice = find_invoice(call.transaction, call.object_id, param="invoice")
-    if invoice["status"] != "draft":
-        raise ApiError("You can only delete draft invoices.", code="invoice_not_editable", param="invoice")
+    require_draft(invoice, "invoice")
     for item in list(call.transaction.scan("invoiceitem", invoice["customer"], newest_first=False)):
         if item["invoice"] == invoice["id"]:
             call.transaction.delete(item["id"])
@@ -114,40 +123,32 @@ def delete_invoice(call: Call) -> dict[str, Any]:
     return {"id": invoice["id"], "object": "invoice", "deleted": True}
 
 
-def finalize_invoice(call: Call) -> dict[str, Any]:
-    """Number the invoice and make it final; credit beyond zero goes to the customer's balance.
+def update_invoice(call: Call) -> dict[str, Any]:
+    """Change a draft, or what may still be changed of a finalized invoice: metadata and the like.
 
     Raises:
-        ApiError: no such invoice, or no draft any more.
+        ApiError: a field that is final.
     """
-    invoice = find_invoice(call.transaction, call.object_id, param="invoice")
+    invoice, parameters = find_invoice(call.transaction, call.object_id, param="invoice"), call.parameters
     if invoice["status"] != "draft":
-        raise ApiError(
-            "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
-            code="invoice_not_editable",
-        )
-    customer = call.transaction.get("customer", invoice["customer"])
-    if customer is None:
-        raise no_such("customer", invoice["customer"], "customer", status=400)
-    due = invoice["total"] + customer["balance"]
+        for name in sorted(_DRAFT_ONLY & parameters.keys()):
+            raise ApiError(
+                f"Finalized invoices can't be updated in this way: {name} is final.",
+                code="invoice_not_editable",
+                param=name,
+            )
+    collection = parameters.get("collection_method", invoice["collection_method"])
+    if "days_until_due" in parameters:
+        if collection != "send_invoice":
+            raise ApiError("days_until_due goes with send_invoice only.", param="days_until_due")
+        invoice["due_date"] = invoice["created"] + parameters["days_until_due"] * 86_400
+    given = {name: parameters[name] or None for name in ("description", "footer") if name in parameters}
     invoice.update(
-        amount_due=max(due, 0),
-        amount_remaining=max(due, 0),
-        auto_advance=call.parameters.get("auto_advance", invoice["auto_advance"]),
-        ending_balance=min(due, 0),
-        number=f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}",
-        starting_balance=customer["balance"],
-        status="open" if due > 0 else "paid",
+        given,
+        auto_advance=parameters.get("auto_advance", invoice["auto_advance"]),
+        collection_method=collection,
+        metadata=merged(invoice["metadata"], parameters.get("metadata")),
     )
-    invoice["status_transitions"]["finalized_at"] = call.now
-    if due <= 0:
-        invoice["status_transitions"]["paid_at"] = call.now
-    customer.update(
-        balance=min(due, 0),
-        currency=customer["currency"] or invoice["currency"],
-        next_invoice_sequence=customer["next_invoice_sequence"] + 1,
-    )
-    call.transaction.put(customer)
     call.transaction.put(invoice)
     return with_lines(call.transaction, invoice)
 
@@ -165,12 +166,16 @@ ENDPOINTS = (
         "GET",
         "/v1/invoices",
         "InvoiceListParams",
-        "created customer limit starting_after status",
+        "collection_method created customer ending_before limit starting_after status",
         list_invoices,
     ),
     endpoint("GET", "/v1/invoices/{id}", "InvoiceRetrieveParams", "", retrieve_invoice),
     endpoint("DELETE", "/v1/invoices/{id}", "InvoiceDeleteParams", "", delete_invoice),
     endpoint(
-        "POST", "/v1/invoices/{id}/finalize", "InvoiceFinalizeInvoiceParams", "auto_advance", finalize_invoice
+        "POST",
+        "/v1/invoices/{id}",
+        "InvoiceUpdateParams",
+        "auto_advance collection_method days_until_due description footer metadata",
+        update_invoice,
     ),
 )

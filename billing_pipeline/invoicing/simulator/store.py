@@ -29,6 +29,24 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
     body TEXT NOT NULL,
     created INTEGER NOT NULL
 );
+CREATE INDEX IF NOT EXISTS idempotency_keys_by_age ON idempotency_keys (created);
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS meter_events (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    identifier TEXT NOT NULL,
+    event_name TEXT NOT NULL,
+    meter TEXT,
+    customer TEXT,
+    value INTEGER NOT NULL,
+    timestamp INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL DEFAULT 0,
+    fault TEXT,
+    reported INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS meter_events_by_identifier ON meter_events (identifier, created);
+CREATE INDEX IF NOT EXISTS meter_events_by_customer ON meter_events (meter, customer, timestamp);
+CREATE INDEX IF NOT EXISTS meter_events_with_fault ON meter_events (created) WHERE fault IS NOT NULL AND NOT reported;
 """
 
 
@@ -59,8 +77,9 @@ class Transaction:
     def insert(
         self, kind: str, prefix: str, body: dict[str, Any], parent: str | None = None
     ) -> dict[str, Any]:
-        """The new object, with its id: deterministic given a fresh store."""
-        body = {"id": f"{prefix}_sim{self.next_number(prefix):011d}", "object": kind, **body}
+        """The new object. Unless the body brings an id, it gets one: deterministic given a fresh store."""
+        found = body.get("id") or f"{prefix}_sim{self.next_number(prefix):011d}"
+        body = {**body, "id": found, "object": kind}
         self._connection.execute(
             "INSERT INTO objects (id, kind, parent, body) VALUES (?, ?, ?, ?)",
             (body["id"], kind, parent, json.dumps(body)),
@@ -97,12 +116,34 @@ class Transaction:
         query = "SELECT count(*) FROM objects WHERE kind = ? AND parent = ?"
         return int(self._connection.execute(query, (kind, parent)).fetchone()[0])
 
+    def setting(self, name: str, default: int) -> int:
+        """A number that all who share the store go by."""
+        row = self._connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else default
+
+    def set_setting(self, name: str, value: int) -> None:
+        """Change it, for all of them."""
+        self._connection.execute(
+            "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+    def execute(self, statement: str, parameters: tuple[object, ...]) -> list[dict[str, Any]]:
+        """The rows of a statement on one of the store's other tables, as mappings."""
+        cursor = self._connection.execute(statement, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
     def kept_answer(self, key: str) -> KeptAnswer | None:
         """The answer kept for an idempotency key, or None."""
         row = self._connection.execute(
             "SELECT request_hash, status, body FROM idempotency_keys WHERE key = ?", (key,)
         ).fetchone()
         return KeptAnswer(*row) if row else None
+
+    def forget_answers(self, created_before: int) -> None:
+        """Forget the answers that were kept before a second."""
+        self._connection.execute("DELETE FROM idempotency_keys WHERE created < ?", (created_before,))
 
     def keep_answer(self, key: str, answer: KeptAnswer, created: int) -> None:
         """Keep the first answer to a key."""

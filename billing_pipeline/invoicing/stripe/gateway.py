@@ -268,11 +268,13 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _invoice(invoice: stripe.Invoice) -> StripeInvoice:
+    # Tax is Stripe's; what is compared with our lines is the total without it.
+    net = invoice.total_excluding_tax
     return StripeInvoice(
         invoice_id=invoice.id,
         status=str(invoice.status),
         currency=invoice.currency,
-        total=invoice.total,
+        total=invoice.total if net is None else net,
         metadata=_text_map(invoice.metadata),
         amount_remaining=invoice.amount_remaining,
         created=invoice.created,

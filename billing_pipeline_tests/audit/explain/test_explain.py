@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_line_is_explained_with_its_days_events_and_corrections(company: Pipel
     assert sum(event.sign * event.quantity for event in found.events) != 0
     assert (len(found.events), found.event_rows > 3) == (3, True)
     fixes = {each.corrects_id: (each.action, each.before - each.after) for each in found.corrections}
-    assert fixes["b"] == ("adjust", 400000)
+    assert fixes["b"] == ("adjust", Decimal(400000))
     assert {each.table for each in found.partitions} == {"invoice_lines", "usage_rollups"}
     assert all(each.content_hash for each in found.partitions)
     assert f"name: {found.line.charge}" in found.rules.price

@@ -46,6 +46,7 @@ def made_line(*tiers: dict[str, str], **changes: Any) -> ExportedLine:
         amount_minor=1200,
         booked_before_minor=0,
         evidence_digest="d",
+        rollup_partitions="[]",
         tiers=json.dumps(tiers or [tier("1000000", "12")]),
     )
     return found._replace(**changes)

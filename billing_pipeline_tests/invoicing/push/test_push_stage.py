@@ -8,7 +8,7 @@ import pytest
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.errors import CloseGateError
-from billing_pipeline.invoicing.push.push_stage import planned_invoices, push_days, refuse_unclosed
+from billing_pipeline.invoicing.push.push_stage import PushedDay, planned_invoices, push_days, refuse_unclosed
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 
@@ -65,7 +65,7 @@ def test_a_line_carries_what_an_auditor_needs_to_find_it(closed: Pipeline) -> No
 
 def test_days_that_end_no_period_have_no_invoices(closed: Pipeline) -> None:
     assert planned_invoices(closed.workshop, [USED]) == []
-    assert push_days(closed.workshop, closed.control, closed.settings, [USED]) == []
+    assert push_days(closed.workshop, closed.control, closed.settings, [USED]) == [PushedDay(USED, ())]
 
 
 def test_an_invoice_of_an_open_day_is_refused_until_the_watermark_reaches_its_close(closed: Pipeline) -> None:
@@ -79,7 +79,8 @@ def test_an_invoice_of_an_open_day_is_refused_until_the_watermark_reaches_its_cl
 
 def test_pushing_twice_sends_every_invoice_once(closed: Pipeline) -> None:
     """Without a key the simulator stands in for Stripe."""
-    first = push_days(closed.workshop, closed.control, closed.settings, [END])
-    again = push_days(closed.workshop, closed.control, closed.settings, [END])
+    (pushed,) = push_days(closed.workshop, closed.control, closed.settings, [END])
+    (repeated,) = push_days(closed.workshop, closed.control, closed.settings, [END])
+    first, again = pushed.invoices, repeated.invoices
     assert len(first) == 3
     assert [each.stripe_invoice_id for each in first] == [each.stripe_invoice_id for each in again]
