@@ -2,7 +2,9 @@
 
 import click
 
+from billing_pipeline.commands.stripe_meter_events import meter_events
 from billing_pipeline.commands.stripe_simulator import simulator
+from billing_pipeline.commands.stripe_sync import link, sync
 
 
 @click.group()
@@ -11,3 +13,6 @@ def stripe() -> None:
 
 
 stripe.add_command(simulator)
+stripe.add_command(sync)
+stripe.add_command(link)
+stripe.add_command(meter_events)

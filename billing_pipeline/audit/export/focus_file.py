@@ -16,6 +16,8 @@ from billing_pipeline.audit.export.placed_file import placed_file
 from billing_pipeline.rating.money import plain
 
 CHUNK_ROWS = 50_000
+METADATA = {"FocusVersion": "1.2", "DataGenerator": "billing_pipeline"}
+"""In the Parquet file's key-value metadata, by FOCUS's names."""
 Format = Literal["parquet", "csv"]
 
 
@@ -87,7 +89,7 @@ def _write_parquet(path: Path, frames: Iterable[Any]) -> int:
                 else field
                 for field in table.schema
             ]
-            table = table.cast(pa.schema(texts))
+            table = table.cast(pa.schema(texts, metadata=METADATA))
             if writer is None:
                 writer = pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table)

@@ -122,6 +122,7 @@ def _rules() -> dict[str, Any]:
         "usage and purchases have the sign of their quantity": ~is_priced
         | (col("BilledCost") == 0)
         | ((col("BilledCost") > 0) == (col("PricingQuantity") > 0)),
+        "usage, and nothing else, is Usage-Based": is_usage == (col("ChargeFrequency") == "Usage-Based"),
         "SubAccountType stands beside SubAccountId": col("SubAccountId").is_null()
         == col("SubAccountType").is_null(),
         "InvoiceId is there once the invoice is final": ~is_final | col("InvoiceId").is_not_null(),

@@ -86,6 +86,7 @@ def test_both_formats_say_the_same_with_exact_types(in_stripe: InvoicedCompany, 
     assert written(in_stripe, tmp_path / "a.csv", output="csv") == counts
     schema = pq.read_schema(tmp_path / "a.parquet")
     assert schema.names == list(NAMES)
+    assert schema.metadata[b"FocusVersion"] == b"1.2"
     assert str(schema.field("BilledCost").type) == "decimal128(38, 24)"
     assert not [field for field in schema if "float" in str(field.type) or "double" in str(field.type)]
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:

@@ -166,6 +166,7 @@ def test_what_is_not_final_has_no_invoice_id(state: str) -> None:
         ({"ChargePeriodEnd": datetime(2026, 9, 1, tzinfo=UTC)}, "charge period ends"),
         ({"x_InvoiceState": "finalized"}, "InvoiceId is there"),
         ({"SubAccountType": None}, "SubAccountType"),
+        ({"ChargeFrequency": "Recurring"}, "Usage-Based"),
     ],
 )
 def test_a_row_that_breaks_a_rule_is_refused(changes: dict[str, Any], rule: str) -> None:
