@@ -92,23 +92,30 @@ def test_zero_by_policy_is_no_missing_invoice(in_stripe: InvoicedCompany) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "cause", "status", "found"),
+    ("action", "cause", "status", "found"),
     [
-        ({"status": "void"}, "voided_in_stripe", "person", 0),
-        ({"status": "uncollectible"}, "uncollectible", "explained", 2400),
-        ({"total": 2500}, "edited_in_stripe", "person", 2500),
-        ({"status": "paid"}, "", "equal", 2400),
+        ("void_invoice", "voided_in_stripe", "person", 0),
+        ("mark_uncollectible", "uncollectible", "explained", 2400),
+        ("pay", "", "equal", 2400),
     ],
 )
 def test_what_people_do_to_an_invoice_in_stripe_is_told(
-    in_stripe: InvoicedCompany, changes: dict[str, object], cause: str, status: str, found: int
+    in_stripe: InvoicedCompany, action: str, cause: str, status: str, found: int
 ) -> None:
-    in_stripe.edit("invoice", beta(in_stripe), **changes)
+    """Through Stripe's own interface; it is that one invoice, and nobody else's."""
+    getattr(in_stripe.gateway.client.v1.invoices, action)(beta(in_stripe))
     (row,) = in_stripe.rows("lines_stripe", "beta")
     assert (row.cause, str(row.status), int(row.found)) == (cause, status, found)
-    assert all(
-        name == "beta usd" or not cause for name, (cause, _) in in_stripe.causes().items() if "usd" in name
-    )
+    assert {told for name, (told, _) in in_stripe.causes().items() if name not in {"beta usd", "stuck"}} == {
+        ""
+    }
+
+
+def test_a_total_that_is_another_in_stripe_is_told(in_stripe: InvoicedCompany) -> None:
+    in_stripe.edit("invoice", beta(in_stripe), total=2500)
+    (row,) = in_stripe.rows("lines_stripe", "beta")
+    assert (row.cause, str(row.status), int(row.found)) == ("edited_in_stripe", "person", 2500)
+    assert "2500 instead of 2400" in row.message
 
 
 def test_a_line_edited_in_stripe_is_named(in_stripe: InvoicedCompany) -> None:
