@@ -291,10 +291,9 @@ def has_credit_notes(
     invoice_id: str,
     notes: dict[str, dict[str, Any]],
 ) -> None:
-    """Let an invoice in Stripe have credit notes."""
-    company.edit(
-        "invoice", invoice_id, pre_payment_credit_notes_amount=sum(note["total"] for note in notes.values())
-    )
+    """Let an invoice in Stripe have credit notes; a void one takes nothing off."""
+    credited = sum(note["total"] for note in notes.values() if note["status"] == "issued")
+    company.edit("invoice", invoice_id, pre_payment_credit_notes_amount=credited)
 
     def credit_notes(of: str) -> list[StripeCreditNote]:
         return [
