@@ -421,6 +421,17 @@ class StripeUnreachableError(StripeError):
     """No answer, or not now (timeout, lost connection, 409, 429): send the same again with the same key."""
 
 
+class StripeLinkError(BillingError):
+    """A Stripe customer cannot stand for ours. Caught by nobody but the command; nothing was changed."""
+
+    def __init__(self, customer_id: str, stripe_id: str, reason: str) -> None:
+        self.customer_id = customer_id
+        self.stripe_id = stripe_id
+        super().__init__(
+            f"{stripe_id} cannot be linked to {customer_id}: {reason}; name another, or leave it as it is"
+        )
+
+
 class MeterEventChangedError(BillingError):
     """A posting day would tell Stripe something else than it has. Caught by nobody but the command or the run."""
 

@@ -2,7 +2,15 @@
 
 import click
 
+from billing_pipeline.commands.stripe_meter_events import meter_events
+from billing_pipeline.commands.stripe_sync import link, sync
+
 
 @click.group()
 def stripe() -> None:
     """Stripe, and the simulator to rehearse with."""
+
+
+stripe.add_command(sync)
+stripe.add_command(link)
+stripe.add_command(meter_events)

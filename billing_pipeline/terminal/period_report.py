@@ -44,9 +44,10 @@ def run_period_close(pipeline: Pipeline, name: str, *, dry_run: bool, as_json: b
         CloseGateError: a day of an ended period is not closed, or a table is not what was recorded.
         InvoicesNotPushedError: some did not get to Stripe; all are printed before.
     """
-    periods = _periods(pipeline, name)
     with pipeline.queue() as queue:
         watermark = queue.clock()
+        pipeline.lander(queue).land()
+    periods = _periods(pipeline, name)
     ended = sorted({each.end for each in periods if watermark >= pipeline.calendar.close(each.end)})
     refuse_days_open(pipeline, ended)
     failures: list[str] = []

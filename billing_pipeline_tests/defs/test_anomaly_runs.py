@@ -64,4 +64,4 @@ def test_a_report_that_fails_holds_no_close_up(fresh_home: Pipeline, monkeypatch
     (told,) = closed.without_report
     assert "anomalies_of_day" in told
     assert "no report today" in told
-    assert fresh_home.closed_days("stripe_invoice_pushes") == {day}
+    assert fresh_home.closed_days("closed_days") == {day}

@@ -98,5 +98,5 @@ class UnknownOutcomes:
 def _undecided(event: MeterEvent, told: str) -> str:
     return (
         f"{UNDECIDED}: {told}, and its value is {event.value}. Look at the meter's events in Stripe, then say "
-        f"`billing stripe meter-events settle {event.identifier} --counted` or `--not-counted`"
+        f"`billing stripe meter-events settle {event.identifier} --counted --why …` or `--not-counted`"
     )

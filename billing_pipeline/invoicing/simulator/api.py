@@ -8,15 +8,20 @@ from typing import Any
 
 from billing_pipeline.invoicing.simulator import (
     clock,
+    credit_notes,
     customers,
     invoice_items,
     invoice_lines,
     invoice_states,
     invoices,
+    meter_errors,
+    meter_events,
+    meter_summaries,
+    meters,
     products,
 )
 from billing_pipeline.invoicing.simulator.api_error import ApiError
-from billing_pipeline.invoicing.simulator.call import Call, Endpoint
+from billing_pipeline.invoicing.simulator.call import Call, Endpoint, understood_only
 from billing_pipeline.invoicing.simulator.clock import clock_offset_seconds
 from billing_pipeline.invoicing.simulator.contract import read
 from billing_pipeline.invoicing.simulator.faults import key_in_use, lock_timeout, refusal
@@ -32,6 +37,11 @@ ENDPOINTS = (
     *invoice_states.ENDPOINTS,
     *invoice_lines.ENDPOINTS,
     *invoice_items.ENDPOINTS,
+    *credit_notes.ENDPOINTS,
+    *meters.ENDPOINTS,
+    *meter_events.ENDPOINTS,
+    *meter_summaries.ENDPOINTS,
+    *meter_errors.ENDPOINTS,
     *clock.ENDPOINTS,
 )
 MAX_KEY_LENGTH = 255
@@ -46,6 +56,7 @@ class Simulator:
         store: all state.
         clock: the second it is, before the offset that the store keeps.
         key_life_seconds: how long an idempotency key is remembered.
+        meter_delay_seconds: how long after its receipt a meter event counts.
     """
 
     def __init__(
@@ -54,10 +65,12 @@ class Simulator:
         clock: Callable[[], int] = lambda: int(time.time()),
         *,
         key_life_seconds: int = KEY_LIFE_SECONDS,
+        meter_delay_seconds: int = 0,
     ) -> None:
         self._store = store
         self._clock = clock
         self._key_life_seconds = key_life_seconds
+        self._meter_delay_seconds = meter_delay_seconds
         self._running_keys = Running()
         self._running_calls = Running()
 
@@ -67,9 +80,8 @@ class Simulator:
             _authorize(request)
             found, ids = _route(request)
             parameters = _parameters(found, request)
-            key = request.idempotency_key if request.method == "POST" else None
-            if key is not None and len(key) > MAX_KEY_LENGTH:
-                raise ApiError(f"Idempotency keys have at most {MAX_KEY_LENGTH} characters.", keep=False)
+            key = (request.idempotency_key or None) if request.method == "POST" else None
+            _check_key(key)
             with self._running_keys.claim(key) as is_first:
                 if not is_first:
                     return key_in_use(key)
@@ -82,9 +94,9 @@ class Simulator:
     def _answer(
         self, found: Endpoint, ids: tuple[str, str], parameters: dict[str, Any], request: Request
     ) -> Response:
-        now = self._clock()
         with self._store.transaction() as transaction:
-            call = Call(transaction, parameters, ids[0], now + clock_offset_seconds(transaction), ids[1])
+            now = self._clock() + clock_offset_seconds(transaction)
+            call = Call(transaction, parameters, ids[0], now, ids[1], self._meter_delay_seconds)
             if request.method != "POST" or not request.idempotency_key:
                 return _run(found, call, request.server_fault)
             return self._run_once(found, call, request, request.idempotency_key)
@@ -122,6 +134,11 @@ def _server_error() -> Response:
     return refusal(500, "api_error", "Something went wrong on Stripe's end.")
 
 
+def _check_key(key: str | None) -> None:
+    if key is not None and len(key) > MAX_KEY_LENGTH:
+        raise ApiError(f"Idempotency keys have at most {MAX_KEY_LENGTH} characters.", keep=False)
+
+
 def _authorize(request: Request) -> None:
     if request.api_key is None or not request.api_key.startswith("sk_test_"):
         raise ApiError(
@@ -147,14 +164,7 @@ def _route(request: Request) -> tuple[Endpoint, tuple[str, str]]:
 
 def _parameters(found: Endpoint, request: Request) -> dict[str, Any]:
     parameters = read(found.parameters, decode(request.form))
-    for name in parameters:
-        if name not in found.understood:
-            raise ApiError(
-                f"The simulator does not understand {name} here; Stripe does.",
-                code="simulator_unsupported_parameter",
-                param=name,
-                keep=False,
-            )
+    understood_only(parameters, found.understood)
     return parameters
 
 

@@ -1,11 +1,12 @@
 """One call of an endpoint, and what an endpoint declares."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from billing_pipeline.invoicing.simulator.api_error import ApiError
 from billing_pipeline.invoicing.simulator.store import Transaction
 
 
@@ -19,6 +20,7 @@ class Call:
         object_id: the id in the path, "" where there is none.
         now: the simulator's clock, in seconds since 1970 UTC.
         child_id: the second id in the path.
+        meter_delay_seconds: how long after its receipt a meter event counts.
     """
 
     transaction: Transaction
@@ -26,6 +28,7 @@ class Call:
     object_id: str
     now: int
     child_id: str = ""
+    meter_delay_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,20 @@ def endpoint(
     `parameters` names the SDK's type: `InvoiceCreateParams`, `billing.MeterCreateParams`, `v2.core.EventListParams`.
     """
     return Endpoint(method, template, parameters, frozenset(understood.split()), run, exclusive)
+
+
+def understood_only(values: Mapping[str, Any], understood: frozenset[str], prefix: str = "") -> None:
+    """Refuse what Stripe takes and the simulator would ignore.
+
+    Raises:
+        ApiError: the first such parameter.
+    """
+    for name in values:
+        if name not in understood:
+            path = f"{prefix}[{name}]" if prefix else name
+            raise ApiError(
+                f"The simulator does not understand {path} here; Stripe does.",
+                code="simulator_unsupported_parameter",
+                param=path,
+                keep=False,
+            )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from billing_pipeline.invoicing.simulator.api_error import missing, no_such
-from billing_pipeline.invoicing.simulator.call import Call, endpoint
+from billing_pipeline.invoicing.simulator.call import Call, endpoint, understood_only
 from billing_pipeline.invoicing.simulator.draft_lines import (
     attach,
     change_item,
@@ -17,6 +17,8 @@ from billing_pipeline.invoicing.simulator.listing import page
 from billing_pipeline.invoicing.simulator.metadata import merged
 from billing_pipeline.invoicing.simulator.store import Transaction
 
+_EDITABLE = frozenset({"amount", "description", "discountable", "metadata", "period"})
+
 
 def add_lines(call: Call) -> dict[str, Any]:
     """Add lines to a draft, all or none.
@@ -26,6 +28,7 @@ def add_lines(call: Call) -> dict[str, Any]:
     """
     invoice = find_invoice(call.transaction, call.object_id, param="invoice")
     for index, line in enumerate(call.parameters["lines"]):
+        understood_only(line, _EDITABLE, f"lines[{index}]")
         if "amount" not in line:
             raise missing(f"lines[{index}][amount]")
         item = create_item(
@@ -45,6 +48,7 @@ def update_lines(call: Call) -> dict[str, Any]:
     """
     invoice = find_invoice(call.transaction, call.object_id, param="invoice")
     for index, change in enumerate(call.parameters["lines"]):
+        understood_only(change, _EDITABLE | {"id"}, f"lines[{index}]")
         _change(call.transaction, invoice, change["id"], change, f"lines[{index}][id]")
     invoice["metadata"] = merged(invoice["metadata"], call.parameters.get("invoice_metadata"))
     call.transaction.put(invoice)
@@ -102,8 +106,6 @@ def list_lines(call: Call) -> dict[str, Any]:
     return page(lines, call.parameters, f"/v1/invoices/{invoice['id']}/lines")
 
 
-_EDITABLE = "amount description discountable metadata period"
-
 ENDPOINTS = (
     endpoint(
         "POST",
@@ -134,6 +136,10 @@ ENDPOINTS = (
         list_lines,
     ),
     endpoint(
-        "POST", "/v1/invoices/{id}/lines/{child}", "InvoiceLineItemUpdateParams", _EDITABLE, update_line
+        "POST",
+        "/v1/invoices/{id}/lines/{child}",
+        "InvoiceLineItemUpdateParams",
+        " ".join(_EDITABLE),
+        update_line,
     ),
 )

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from billing_pipeline.errors import SimulatorError
 from billing_pipeline.invoicing.simulator.api import Simulator
+from billing_pipeline.invoicing.simulator.clock import advance_clock
 from billing_pipeline.invoicing.simulator.droppable import DroppableConnection
 from billing_pipeline.invoicing.simulator.http_messages import Handler, Request, Response
 from billing_pipeline.invoicing.simulator.store import Store
@@ -31,7 +32,12 @@ def _unchanged(handler: Handler) -> Handler:
 
 @contextmanager
 def running_simulator(
-    path: Path, *, port: int = 0, wrap: Callable[[Handler], Handler] = _unchanged
+    path: Path,
+    *,
+    port: int = 0,
+    wrap: Callable[[Handler], Handler] = _unchanged,
+    meter_delay_seconds: int = 0,
+    advance_seconds: int = 0,
 ) -> Iterator[str]:
     """Serve the simulator from a thread of this process for as long as the block runs.
 
@@ -39,6 +45,8 @@ def running_simulator(
         path: the store (`Settings.simulator_path`); several processes may serve the same one.
         port: 0 chooses a free one.
         wrap: what stands around every request; where faults go.
+        meter_delay_seconds: how long after its receipt a meter event counts.
+        advance_seconds: how far the store's clock goes on, for good, before anything is served.
 
     Yields:
         The base address, like `http://127.0.0.1:43121`.
@@ -47,14 +55,17 @@ def running_simulator(
         SimulatorError: the port is taken, or the server does not start.
     """
     store = Store(path)
+    simulator = Simulator(store, meter_delay_seconds=meter_delay_seconds)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
+        with store.transaction() as transaction:
+            advance_clock(transaction, advance_seconds)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port))
         except OSError as error:
             raise SimulatorError(f"{HOST}:{port} is taken ({error}); give another port or 0") from error
-        with _serving(application(wrap(Simulator(store).handle)), listener):
+        with _serving(application(wrap(simulator.handle)), listener):
             yield f"http://{HOST}:{listener.getsockname()[1]}"
     finally:
         listener.close()

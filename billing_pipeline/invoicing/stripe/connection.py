@@ -62,8 +62,8 @@ def _closing(key: str, base: str | None, settings: Settings) -> Iterator[StripeG
 def _check(key: str | None, base: str | None) -> None:
     if key is not None and not _KEY.fullmatch(key):
         raise SettingsError(
-            "STRIPE_API_KEY must start with sk_test_, sk_live_, rk_test_ or rk_live_ and go on in letters, digits and _ "
-            "only; its value is not shown"
+            "STRIPE_API_KEY must start with sk_test_, sk_live_, rk_test_ or rk_live_ and go on in letters, digits and "
+            "_ only; its value is not shown"
         )
     if base is None:
         return
@@ -102,6 +102,6 @@ def _refuse_other_account(found: str, wanted: str) -> None:
     account, _, mode = found.partition("/")
     if account != wanted:
         raise SettingsError(
-            f"the live key belongs to {account} ({mode}), STRIPE_LIVE_ACCOUNT names {wanted}: nothing was sent; set the "
-            "one or the other right"
+            f"the live key belongs to {account} ({mode}), STRIPE_LIVE_ACCOUNT names {wanted}: nothing was sent; "
+            "set the one or the other right"
         )

@@ -72,7 +72,7 @@ class StripeGateway:
         requests_per_second: float | None = None,
     ) -> None:
         stripe.enable_telemetry = False
-        self._mode = "live" if "_live_" in api_key else "test"
+        self._mode = "live" if api_key.startswith(("sk_live_", "rk_live_")) else "test"
         if requests_per_second is None:
             usual = {"live": LIVE_REQUESTS_PER_SECOND, "test": TEST_REQUESTS_PER_SECOND}[self._mode]
             # The simulator has no other users, and no limit unless it is asked for one.
@@ -268,11 +268,13 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _invoice(invoice: stripe.Invoice) -> StripeInvoice:
+    # Tax is Stripe's; what is compared with our lines is the total without it.
+    net = invoice.total_excluding_tax
     return StripeInvoice(
         invoice_id=invoice.id,
         status=str(invoice.status),
         currency=invoice.currency,
-        total=invoice.total,
+        total=invoice.total if net is None else net,
         metadata=_text_map(invoice.metadata),
         amount_remaining=invoice.amount_remaining,
         created=invoice.created,

@@ -17,8 +17,8 @@ Parameters = Mapping[str, Any]
 class StripeInvoice:
     """An invoice in Stripe; amounts are in Stripe's integer for the currency.
 
-    `amount_remaining`: what is left to be paid. `created`: second of its making. `credited`: what its credit notes
-    take off.
+    `total` is without tax. `amount_remaining`: what is left to be paid. `created`: second of its making. `credited`:
+    what its credit notes take off.
     """
 
     invoice_id: str

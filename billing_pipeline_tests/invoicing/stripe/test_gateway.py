@@ -139,3 +139,18 @@ def test_two_simulators_may_share_a_store(tmp_path: Path) -> None:
         assert second.create_customer({"name": "Ada"}, "k") == customer
         first.close()
         second.close()
+
+
+@pytest.mark.parametrize(("net", "total"), [(1000, 1000), (None, 1190)])
+def test_an_invoice_comes_to_what_it_is_without_tax(
+    gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch, net: int | None, total: int
+) -> None:
+    """Stripe may put tax on top of our lines; that is no difference to them."""
+    customer = gateway.create_customer({"name": "Ada"}, f"tax-{net}")
+    made = gateway.create_invoice({"customer": customer, "currency": "usd"}, f"taxed-{net}")
+    taxed = gateway.client.v1.invoices.retrieve(made.invoice_id)
+    taxed.total, taxed.total_excluding_tax = 1190, net
+    monkeypatch.setattr(gateway.client.v1.invoices, "retrieve", lambda _id: taxed)
+    found = gateway.retrieve_invoice(made.invoice_id)
+    assert found is not None
+    assert found.total == total
