@@ -13,6 +13,7 @@ from billing_pipeline.control.invoice_tables import (
     STRIPE_DELIVERIES,
 )
 from billing_pipeline.errors import StripeRefusedError, StripeServerError
+from billing_pipeline.invoicing.period_close.holding import read_holding
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies, InvoicingPolicy
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
 from billing_pipeline.invoicing.push.push_stage import planned_invoices
@@ -48,6 +49,16 @@ def test_a_draft_that_waits_is_held(in_stripe: InvoicedCompany) -> None:
     assert (row.cause, str(row.status), int(row.found)) == ("held", "explained", 0)
     assert "waits for its approval" in row.message
     assert row.reference.startswith("in_")
+
+
+def test_an_invoice_whose_plan_wants_an_approval_says_how_to_approve_it(in_stripe: InvoicedCompany) -> None:
+    """By the same rules as the period close."""
+    in_stripe.policies = InvoicingPolicies(InvoicingPolicy(approval="required"))
+    in_stripe.holds = read_holding(in_stripe.control, in_stripe.policies).hold
+    in_stripe.push(hold=in_stripe.holds)
+    (row,) = in_stripe.rows("lines_stripe", "beta")
+    assert (row.cause, str(row.status)) == ("held", "explained")
+    assert "billing invoice approve beta 2026-10" in row.message
 
 
 def test_a_draft_that_nothing_holds_any_more_is_a_draft(in_stripe: InvoicedCompany) -> None:
