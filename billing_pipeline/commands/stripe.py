@@ -3,6 +3,7 @@
 import click
 
 from billing_pipeline.commands.stripe_meter_events import meter_events
+from billing_pipeline.commands.stripe_simulator import simulator
 from billing_pipeline.commands.stripe_sync import link, sync
 
 
@@ -14,3 +15,4 @@ def stripe() -> None:
 stripe.add_command(sync)
 stripe.add_command(link)
 stripe.add_command(meter_events)
+stripe.add_command(simulator)

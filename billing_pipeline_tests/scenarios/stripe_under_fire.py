@@ -19,7 +19,8 @@ from socketserver import ThreadingMixIn
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from billing_pipeline.invoicing.simulator.api import Handler, Request, Response, Simulator
+from billing_pipeline.invoicing.simulator.api import Simulator
+from billing_pipeline.invoicing.simulator.http_messages import Handler, Request, Response
 from billing_pipeline.invoicing.simulator.store import Store
 
 if TYPE_CHECKING:

@@ -112,6 +112,10 @@ def push_invoices(
         return []
     account = Sender(Outbox(engine, "", clock), clock, sleep).read(gateway.account)
     shared = _Push(Outbox(engine, account, clock), gateway, rules, clock, sleep)
+    # All of it stands in the outbox before anything is sent; what cannot be sent is told one by one.
+    shared.outbox.plan_all(
+        [each for each in invoices if each.lines and not rules.skip(each) and not invoice_faults(each)]
+    )
     by_customer: dict[str, list[int]] = {}
     for index, invoice in enumerate(invoices):
         by_customer.setdefault(invoice.customer_id, []).append(index)

@@ -6,11 +6,11 @@ the history that explains an invoice in a dispute is the state itself, and two p
 same step: the second one's row is refused by its primary key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, Table, exists, func, insert, select
+from sqlalchemy import Connection, Engine, Table, exists, func, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -26,6 +26,7 @@ from billing_pipeline.invoicing.push.plan import StripePlan, idempotency_key, st
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
 from billing_pipeline.invoicing.push.retrying import ENDING
 
+_PLANNED_AT_ONCE = 500
 MENDED = "mended: "
 """How the detail of a transition begins where a draft was not what was planned."""
 
@@ -127,7 +128,16 @@ class Outbox:
 
     def plan(self, invoice: PlannedInvoice, revision: int) -> None:
         """Write down the revision and that it is planned; nothing happens where another process just did."""
-        values = {
+        self._plan([self._push_values(invoice, revision)])
+
+    def plan_all(self, invoices: Sequence[PlannedInvoice]) -> None:
+        """Write down the first revision of every invoice that has none yet, in few transactions."""
+        for start in range(0, len(invoices), _PLANNED_AT_ONCE):
+            some = invoices[start : start + _PLANNED_AT_ONCE]
+            self._plan([self._push_values(invoice, 1) for invoice in some])
+
+    def _push_values(self, invoice: PlannedInvoice, revision: int) -> dict[str, object]:
+        return {
             "account": self._account,
             "customer_id": invoice.customer_id,
             "billing_period": invoice.billing_period.isoformat(),
@@ -139,14 +149,21 @@ class Outbox:
             "lines_hash": invoice.lines_hash(),
             "planned_at": self._clock(),
         }
+
+    def _plan(self, pushes: Sequence[dict[str, object]]) -> None:
+        table, moves = STRIPE_PUSHES, STRIPE_PUSH_TRANSITIONS
+        # What has no transition yet was written just now: a push and its first one come in one transaction.
+        new = select(
+            table.c.id, literal(0), literal(State.PLANNED.value), literal(""), literal(self._clock())
+        ).where(
+            table.c.account == self._account,
+            ~select(moves.c.push_id).where(moves.c.push_id == table.c.id).exists(),
+        )
         with writing(self._engine) as connection:
-            made = _insert_new(connection, STRIPE_PUSHES, values)
-            if made is not None:
-                connection.execute(
-                    insert(STRIPE_PUSH_TRANSITIONS).values(
-                        push_id=made, step=0, state=State.PLANNED, detail="", recorded_at=self._clock()
-                    )
-                )
+            make_insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+            connection.execute(make_insert(table).on_conflict_do_nothing(), list(pushes))
+            names = ["push_id", "step", "state", "detail", "recorded_at"]
+            connection.execute(insert(moves).from_select(names, new))
 
     def progress(self, push: Push) -> Progress:
         """The last transition of the push."""

@@ -26,7 +26,7 @@ _DECIMAL = re.compile(r"^-?[0-9]{1,30}(\.[0-9]{1,30})?$")
 @cache
 def fields(type_name: str) -> Mapping[str, Any]:
     """The parameters of an endpoint with their types, by the SDK's name for it (`InvoiceCreateParams`)."""
-    return _fields_of(parameter_type(type_name))
+    return fields_of(parameter_type(type_name))
 
 
 @cache
@@ -56,7 +56,8 @@ def read(type_name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _fields_of(typed_dict: Any) -> Mapping[str, Any]:
+def fields_of(typed_dict: Any) -> Mapping[str, Any]:
+    """The fields of one of the SDK's types, or of one nested in it, with their types."""
     options = vars(sys.modules[stripe.RequestOptions.__module__])
     module = vars(sys.modules[typed_dict.__module__])
     # `StripeContext` is imported by the SDK for type checkers only.
@@ -66,7 +67,7 @@ def _fields_of(typed_dict: Any) -> Mapping[str, Any]:
 
 
 def _read_object(typed_dict: Any, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    known = _fields_of(typed_dict)
+    known = fields_of(typed_dict)
     for name in values:
         if name not in known:
             path = _path(prefix, name)
@@ -161,6 +162,7 @@ _SCALARS: dict[Any, Callable[[str, str], Any]] = {
     int: _read_integer,
     bool: _read_boolean,
     Decimal: _read_decimal,
+    float: _read_decimal,  # percentages of taxes
     str: _read_text,
 }
 

@@ -56,14 +56,21 @@ def create_meter_event(call: Call) -> dict[str, Any]:
 
 
 def _check_time(timestamp: int, now: int) -> None:
-    message = "The timestamp must be within the past 35 calendar days or up to 5 minutes in the future."
     if timestamp > now + MAX_AHEAD_SECONDS:
-        raise ApiError(message, code="timestamp_in_future", param="timestamp")
+        raise ApiError(
+            "The timestamp must be no more than 5 minutes in the future.",
+            code="timestamp_in_future",
+            param="timestamp",
+        )
     if timestamp < now - MAX_AGE_SECONDS:
-        raise ApiError(message, code="timestamp_too_far_in_past", param="timestamp")
+        raise ApiError(
+            "The timestamp is too far in the past: it must be within the past 35 days.",
+            code="timestamp_too_far_in_past",
+            param="timestamp",
+        )
 
 
-def _judge(
+def _judge(  # noqa: PLR0911 - one per reason
     transaction: Transaction, meter: dict[str, Any] | None, payload: dict[str, str]
 ) -> tuple[str | None, int, str | None]:
     """Customer and value of an event, and why it will not be counted."""

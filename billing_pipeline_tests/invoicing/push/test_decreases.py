@@ -1,6 +1,7 @@
 """What is less now of a final invoice reaches Stripe by the plan's policy: over the simulator, on either database."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from itertools import count
@@ -191,3 +192,21 @@ def test_a_second_decrease_finds_less_room(customer: Customer) -> None:
     assert (invoice.state, invoice.total_minor) == ("finalized", 10_00)
     assert (note.state, note.total_minor) == ("issued", -10_00)
     assert sorted(note.total for note in customer.gateway.credit_notes(october)) == [10_00, 60_00]
+
+
+def test_several_pushers_at_once_issue_one_credit_note(customer: Customer) -> None:
+    """All of them come to the same one."""
+    october = customer.october()
+    (note,) = customer.plan(customer.november(), "credit_note").credit_notes
+    with ThreadPoolExecutor(4) as pool:
+        pending = [
+            pool.submit(push_credit_notes, customer.engine, customer.gateway, [note]) for _ in range(4)
+        ]
+        results = [future.result()[0] for future in pending]
+    (made,) = customer.gateway.credit_notes(october)
+    assert {result.stripe_credit_note_id for result in results if result.state == "issued"} == {
+        made.credit_note_id
+    }
+    assert {result.state for result in results} <= {"issued", "failed"}
+    assert customer.push(customer.november(), "credit_note")[1][0].state == "issued"
+    assert len(customer.gateway.credit_notes(october)) == 1

@@ -76,18 +76,18 @@ def test_each_fault_as_the_sdk_sees_it(
 
 def test_a_rate_limit_says_when_to_come_again(served: Callable[..., Any]) -> None:
     """Retry-After is in whole seconds, rounded up."""
-    with served(_script(FaultKind.RATE_LIMITED, seconds=1.5)) as client:
-        with pytest.raises(stripe.RateLimitError) as caught:
-            _create(client)
+    limited = _script(FaultKind.RATE_LIMITED, seconds=1.5)
+    with served(limited) as client, pytest.raises(stripe.RateLimitError) as caught:
+        _create(client)
     assert caught.value.headers["retry-after"] == "2"
 
 
 def test_a_hang_ends_by_itself(served: Callable[..., Any]) -> None:
     """After its seconds the connection is closed, also for a client that would wait longer."""
     started = monotonic()
-    with served(_script(FaultKind.APPLIED_THEN_HANG, seconds=0.2)) as client:
-        with pytest.raises(stripe.APIConnectionError):
-            _create(client)
+    hanging = _script(FaultKind.APPLIED_THEN_HANG, seconds=0.2)
+    with served(hanging) as client, pytest.raises(stripe.APIConnectionError):
+        _create(client)
     assert monotonic() - started > 0.2
 
 
