@@ -15,8 +15,10 @@ from billing_pipeline.control.invoice_tables import (
 from billing_pipeline.errors import StripeRefusedError, StripeServerError
 from billing_pipeline.invoicing.period_close.holding import read_holding
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies, InvoicingPolicy
+from billing_pipeline.invoicing.push.credit_notes import push_credit_notes
+from billing_pipeline.invoicing.push.invoice_push import push_invoices
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
-from billing_pipeline.invoicing.push.push_stage import planned_invoices
+from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries, planned_invoices
 from billing_pipeline.invoicing.stripe.port import StripeCreditNote
 from billing_pipeline.schemas.table import PartitionKey, Table
 from billing_pipeline.schemas.tables import INVOICE_LINES
@@ -330,3 +332,29 @@ def test_a_failure_that_was_got_over_is_no_cause_any_more(
     assert in_stripe.causes()["beta usd"] == ("failed", "explained")
     in_stripe.push(hold=is_beta)
     assert in_stripe.causes()["beta usd"] == ("draft", "explained")
+
+
+def test_a_decrease_that_was_credited_reconciles_to_zero(in_stripe: InvoicedCompany) -> None:
+    """Acme's October is less by its whole 15 dollars in November, and is credited on October's invoice."""
+    in_stripe.policies = InvoicingPolicies(InvoicingPolicy(decreases="credit_note"))
+    account = in_stripe.gateway.account()
+    for day in (END, NEXT_END):
+        billed = billed_on(in_stripe.pipeline.workshop, day)
+        planned = deliveries(in_stripe.control, account, in_stripe.policies, billed)
+        notes = [note for each in planned for note in each.credit_notes]
+        push_credit_notes(in_stripe.control, in_stripe.gateway, notes)
+        push_invoices(in_stripe.control, in_stripe.gateway, [each.invoice for each in planned])
+    rows = in_stripe.reconciler().rows([END, NEXT_END])
+    assert {str(row.status) for row in rows} == {"equal", "explained"}
+    (row,) = [row for row in rows if row.cause == "credit_note"]
+    assert (row.customer_id, int(row.expected), int(row.found)) == ("acme", -1500, -1500)
+    assert row.reference.startswith("cn_")
+
+
+def test_what_somebody_credits_in_stripe_is_told(in_stripe: InvoicedCompany) -> None:
+    invoice_id = beta(in_stripe)
+    made = in_stripe.gateway.client.v1.credit_notes.create({"invoice": invoice_id, "amount": 200})
+    ours, by_hand = in_stripe.rows("lines_stripe", "beta")
+    assert (ours.cause, int(ours.found)) == ("", 2400)
+    assert (by_hand.cause, str(by_hand.status), int(by_hand.found)) == ("credit_note_by_hand", "person", -200)
+    assert by_hand.reference == made.id
