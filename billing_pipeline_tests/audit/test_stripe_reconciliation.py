@@ -13,9 +13,12 @@ from billing_pipeline.control.invoice_tables import (
     STRIPE_DELIVERIES,
 )
 from billing_pipeline.errors import StripeRefusedError, StripeServerError
+from billing_pipeline.invoicing.period_close.holding import read_holding
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies, InvoicingPolicy
+from billing_pipeline.invoicing.push.credit_notes import push_credit_notes
+from billing_pipeline.invoicing.push.invoice_push import push_invoices
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
-from billing_pipeline.invoicing.push.push_stage import planned_invoices
+from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries, planned_invoices
 from billing_pipeline.invoicing.stripe.port import StripeCreditNote
 from billing_pipeline.schemas.table import PartitionKey, Table
 from billing_pipeline.schemas.tables import INVOICE_LINES
@@ -48,6 +51,16 @@ def test_a_draft_that_waits_is_held(in_stripe: InvoicedCompany) -> None:
     assert (row.cause, str(row.status), int(row.found)) == ("held", "explained", 0)
     assert "waits for its approval" in row.message
     assert row.reference.startswith("in_")
+
+
+def test_an_invoice_whose_plan_wants_an_approval_says_how_to_approve_it(in_stripe: InvoicedCompany) -> None:
+    """By the same rules as the period close."""
+    in_stripe.policies = InvoicingPolicies(InvoicingPolicy(approval="required"))
+    in_stripe.holds = read_holding(in_stripe.control, in_stripe.policies).hold
+    in_stripe.push(hold=in_stripe.holds)
+    (row,) = in_stripe.rows("lines_stripe", "beta")
+    assert (row.cause, str(row.status)) == ("held", "explained")
+    assert "billing invoice approve beta 2026-10" in row.message
 
 
 def test_a_draft_that_nothing_holds_any_more_is_a_draft(in_stripe: InvoicedCompany) -> None:
@@ -92,23 +105,30 @@ def test_zero_by_policy_is_no_missing_invoice(in_stripe: InvoicedCompany) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "cause", "status", "found"),
+    ("action", "cause", "status", "found"),
     [
-        ({"status": "void"}, "voided_in_stripe", "person", 0),
-        ({"status": "uncollectible"}, "uncollectible", "explained", 2400),
-        ({"total": 2500}, "edited_in_stripe", "person", 2500),
-        ({"status": "paid"}, "", "equal", 2400),
+        ("void_invoice", "voided_in_stripe", "person", 0),
+        ("mark_uncollectible", "uncollectible", "explained", 2400),
+        ("pay", "", "equal", 2400),
     ],
 )
 def test_what_people_do_to_an_invoice_in_stripe_is_told(
-    in_stripe: InvoicedCompany, changes: dict[str, object], cause: str, status: str, found: int
+    in_stripe: InvoicedCompany, action: str, cause: str, status: str, found: int
 ) -> None:
-    in_stripe.edit("invoice", beta(in_stripe), **changes)
+    """Through Stripe's own interface; it is that one invoice, and nobody else's."""
+    getattr(in_stripe.gateway.client.v1.invoices, action)(beta(in_stripe))
     (row,) = in_stripe.rows("lines_stripe", "beta")
     assert (row.cause, str(row.status), int(row.found)) == (cause, status, found)
-    assert all(
-        name == "beta usd" or not cause for name, (cause, _) in in_stripe.causes().items() if "usd" in name
-    )
+    assert {told for name, (told, _) in in_stripe.causes().items() if name not in {"beta usd", "stuck"}} == {
+        ""
+    }
+
+
+def test_a_total_that_is_another_in_stripe_is_told(in_stripe: InvoicedCompany) -> None:
+    in_stripe.edit("invoice", beta(in_stripe), total=2500)
+    (row,) = in_stripe.rows("lines_stripe", "beta")
+    assert (row.cause, str(row.status), int(row.found)) == ("edited_in_stripe", "person", 2500)
+    assert "2500 instead of 2400" in row.message
 
 
 def test_a_line_edited_in_stripe_is_named(in_stripe: InvoicedCompany) -> None:
@@ -284,10 +304,9 @@ def has_credit_notes(
     invoice_id: str,
     notes: dict[str, dict[str, Any]],
 ) -> None:
-    """Let an invoice in Stripe have credit notes."""
-    company.edit(
-        "invoice", invoice_id, pre_payment_credit_notes_amount=sum(note["total"] for note in notes.values())
-    )
+    """Let an invoice in Stripe have credit notes; a void one takes nothing off."""
+    credited = sum(note["total"] for note in notes.values() if note["status"] == "issued")
+    company.edit("invoice", invoice_id, pre_payment_credit_notes_amount=credited)
 
     def credit_notes(of: str) -> list[StripeCreditNote]:
         return [
@@ -313,3 +332,29 @@ def test_a_failure_that_was_got_over_is_no_cause_any_more(
     assert in_stripe.causes()["beta usd"] == ("failed", "explained")
     in_stripe.push(hold=is_beta)
     assert in_stripe.causes()["beta usd"] == ("draft", "explained")
+
+
+def test_a_decrease_that_was_credited_reconciles_to_zero(in_stripe: InvoicedCompany) -> None:
+    """Acme's October is less by its whole 15 dollars in November, and is credited on October's invoice."""
+    in_stripe.policies = InvoicingPolicies(InvoicingPolicy(decreases="credit_note"))
+    account = in_stripe.gateway.account()
+    for day in (END, NEXT_END):
+        billed = billed_on(in_stripe.pipeline.workshop, day)
+        planned = deliveries(in_stripe.control, account, in_stripe.policies, billed)
+        notes = [note for each in planned for note in each.credit_notes]
+        push_credit_notes(in_stripe.control, in_stripe.gateway, notes)
+        push_invoices(in_stripe.control, in_stripe.gateway, [each.invoice for each in planned])
+    rows = in_stripe.reconciler().rows([END, NEXT_END])
+    assert {str(row.status) for row in rows} == {"equal", "explained"}
+    (row,) = [row for row in rows if row.cause == "credit_note"]
+    assert (row.customer_id, int(row.expected), int(row.found)) == ("acme", -1500, -1500)
+    assert row.reference.startswith("cn_")
+
+
+def test_what_somebody_credits_in_stripe_is_told(in_stripe: InvoicedCompany) -> None:
+    invoice_id = beta(in_stripe)
+    made = in_stripe.gateway.client.v1.credit_notes.create({"invoice": invoice_id, "amount": 200})
+    ours, by_hand = in_stripe.rows("lines_stripe", "beta")
+    assert (ours.cause, int(ours.found)) == ("", 2400)
+    assert (by_hand.cause, str(by_hand.status), int(by_hand.found)) == ("credit_note_by_hand", "person", -200)
+    assert by_hand.reference == made.id

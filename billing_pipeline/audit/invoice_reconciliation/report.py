@@ -227,10 +227,10 @@ def _against_stripe(
     customer = known.customers.get(period.customer_id)
     books = CustomerBooks()
     if customer is not None:
-        wanted = {
-            push.invoice_id for each in found if (push := known.pushes.get(each.key)) and push.state in FINAL
-        }
-        wanted |= {note.invoice_id for each in found for note in known.credit_notes.get(each.key, ())}
-        books = read_books(stripe, customer, lambda invoice: invoice.invoice_id in wanted)
+        final = (known.pushes.get(each.key) for each in found)
+        wanted = {push.invoice_id or "" for push in final if push and push.state in FINAL}
+        notes = (note for each in found for note in known.credit_notes.get(each.key, ()))
+        noted = {note.invoice_id for note in notes if note.state in FINAL}
+        books = read_books(stripe, customer, wanted, noted)
     compared = [row for each in found for row in stripe_amounts(each, known, books)]
     return [*compared, *foreign_invoices(period, known, books)]

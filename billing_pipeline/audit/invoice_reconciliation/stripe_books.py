@@ -1,6 +1,7 @@
 """What Stripe holds of some customers, read through the port; nothing is changed there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,17 +59,24 @@ class CustomerBooks:
 
 
 def read_books(
-    books: StripeBooks, stripe_customer_id: str, wanted: Callable[[StripeInvoice], bool]
+    books: StripeBooks, stripe_customer_id: str, wanted: AbstractSet[str], noted: AbstractSet[str]
 ) -> CustomerBooks:
-    """Read a customer's invoices; lines and credit notes of those that are wanted.
+    """Read a customer's invoices.
+
+    Args:
+        books: Stripe.
+        stripe_customer_id: whose.
+        wanted: the invoices whose lines are read.
+        noted: those whose credit notes are read in any case; of the wanted ones only where something is credited.
 
     Raises:
         StripeError: Stripe cannot be read.
     """
     invoices = {each.invoice_id: each for each in books.invoices_of(stripe_customer_id)}
-    ours = [each for each in invoices.values() if wanted(each)]
+    credited = [each for each in invoices.values() if each.invoice_id in wanted and each.credited]
+    with_notes = {each.invoice_id for each in credited} | (noted & invoices.keys())
     return CustomerBooks(
         invoices,
-        {each.invoice_id: books.lines(each.invoice_id) for each in ours},
-        {each.invoice_id: books.credit_notes(each.invoice_id) for each in ours if each.credited},
+        {invoice_id: books.lines(invoice_id) for invoice_id in sorted(wanted & invoices.keys())},
+        {invoice_id: books.credit_notes(invoice_id) for invoice_id in sorted(with_notes)},
     )
