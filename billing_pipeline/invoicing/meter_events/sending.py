@@ -35,7 +35,9 @@ CUSTOMER_UNKNOWN = (
     "Stripe does not know the customer yet: `billing stripe link` names one that has a subscription, "
     "`billing stripe sync` makes one"
 )
-METER_UNKNOWN = "Stripe has no active meter {name}: `billing stripe sync` makes it; give it a price before you send the event"
+METER_UNKNOWN = (
+    "Stripe has no active meter {name}: `billing stripe sync` makes it; give it a price, then send"
+)
 MEND = "mend it, then `billing stripe meter-events send --refused`"
 
 
