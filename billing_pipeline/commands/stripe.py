@@ -4,6 +4,7 @@ import click
 
 from billing_pipeline.commands.stripe_meter_events import meter_events
 from billing_pipeline.commands.stripe_simulator import simulator
+from billing_pipeline.commands.stripe_status import status
 from billing_pipeline.commands.stripe_sync import link, sync
 
 
@@ -16,3 +17,4 @@ stripe.add_command(sync)
 stripe.add_command(link)
 stripe.add_command(meter_events)
 stripe.add_command(simulator)
+stripe.add_command(status)

@@ -15,7 +15,7 @@ from billing_pipeline.rating.rule_book_yaml import load_rule_books
 from billing_pipeline.schemas.tables import BY_NAME, TABLES
 from billing_pipeline.settings import PROJECT_ROOT
 
-GROUPS = {"ingest", "metering", "rating", "invoicing", "guard"}
+GROUPS = {"ingest", "metering", "rating", "invoicing", "meter_events", "guard"}
 
 
 @pytest.fixture(scope="module")

@@ -136,14 +136,16 @@ def take_away(defence: str) -> None:
     send = sending.Sender.send
     if defence == "look_up":
 
-        def blind(self: Any, *arguments: Any, **options: Any) -> Any:
+        def blind(*arguments: Any, **options: Any) -> Any:
             *others, _look_up = arguments
-            return send(self, *others, lambda _request: None, **options)
+            return send(*others, lambda _request: None, **options)
 
         sending.Sender.send = blind  # type: ignore[method-assign]  # in this process, which is thrown away
     elif defence == "same_key":
 
-        def forgetful(self: Any, operation: str, subject: str, parameters: Any, call: Any, look_up: Any, **o: Any) -> Any:
+        def forgetful(
+            self: Any, operation: str, subject: str, parameters: Any, call: Any, look_up: Any, **o: Any
+        ) -> Any:
             def anew(sent: Any, _key: str) -> Any:
                 return call(sent, os.urandom(8).hex())
 
@@ -151,7 +153,7 @@ def take_away(defence: str) -> None:
 
         sending.Sender.send = forgetful  # type: ignore[method-assign]  # as above
     elif defence == "verify":
-        steps.differences = lambda *_: []  # type: ignore[assignment]  # as above
+        steps.differences = lambda *_: []  # type: ignore[attr-defined]  # as above
 
 
 def push_once(case: Case, run: int, address: str, control_url: str, defence: str) -> str:
@@ -163,7 +165,7 @@ def push_once(case: Case, run: int, address: str, control_url: str, defence: str
     take_away(defence)
     results = push_invoices(
         open_control(control_url),
-        fatal,  # type: ignore[arg-type]  # every method is there
+        fatal,
         case.invoices(),
         clock=lambda: NOW_US + (day - 1) * 25 * DAY_US // 24,
         sleep=lambda seconds: time.sleep(min(seconds, LONGEST_SLEEP_SECONDS)),
@@ -265,7 +267,9 @@ def main(orders: dict[str, Any]) -> None:
         child = os.fork()
         if child == 0:
             try:
-                found = lane(cases[number :: len(urls)], url, folder / f"stripe-{number}.sqlite", orders["defence"])
+                found = lane(
+                    cases[number :: len(urls)], url, folder / f"stripe-{number}.sqlite", orders["defence"]
+                )
                 text = "".join(f"{json.dumps(each)}\n" for each in found)
                 (folder / f"found-{number}.jsonl").write_text(text)
             except BaseException:  # noqa: BLE001 - as above

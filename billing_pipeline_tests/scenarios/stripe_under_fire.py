@@ -115,7 +115,9 @@ class Fire:
                 chance = self._random.setdefault(orders.case, random.Random(orders.case))
                 if chance.randrange(1000) >= int(orders.fault):
                     return ""
-                return chance.choice([fault for fault in FAULTS if request.method == "POST" or fault not in STORED])
+                return chance.choice(
+                    [fault for fault in FAULTS if request.method == "POST" or fault not in STORED]
+                )
             if self._step(request) != orders.step:
                 return ""
             self._seen[orders.case] += 1

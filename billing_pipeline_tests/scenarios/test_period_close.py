@@ -85,7 +85,7 @@ def open_review(company: Company, customer_id: str) -> None:
     """As the guard opens one when it pauses a customer."""
     with company.in_home(company.home):
         control = open_control(load_settings().control_url)
-    values = {column.name: "" for column in GUARD_REVIEWS.columns if not column.nullable}
+    values: dict[str, object] = {column.name: "" for column in GUARD_REVIEWS.columns if not column.nullable}
     values |= {"review_id": "r" * 32, "customer_id": customer_id, "kind": "velocity", "currency": "usd"}
     values |= dict.fromkeys(("opened_at",), 1) | {"evidence": "{}", "scope": f"customer {customer_id}"}
     with writing(control) as connection:

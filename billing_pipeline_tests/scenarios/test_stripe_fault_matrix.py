@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Matrix:
             "defence": defence,
         }
         orders.write_text(json.dumps(content))
-        command = [sys.executable, "-m", "billing_pipeline_tests.scenarios.killed_push", orders]
+        command = [sys.executable, "-m", "billing_pipeline_tests.scenarios.killed_push", str(orders)]
         done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         lines = [path.read_text().splitlines() for path in sorted(self.folder.glob("found-*.jsonl"))]
@@ -69,7 +69,7 @@ def postgres(folder: Path) -> Iterator[Matrix]:
 
 def all_cases(**more: Any) -> list[Case]:
     """Every step, fault and kill that can be; a fault that makes no good answer cannot be killed at one."""
-    cases = []
+    cases: list[Case] = []
     for step in WRITES + READS:
         for fault in FAULTS:
             if step in READS and fault in STORED:
@@ -149,4 +149,8 @@ def test_two_pushers_at_once_end_as_one_does(tmp_path: Path, kind: str) -> None:
     assert {each["case"]: (each["ended"], each["faults"]) for each in found} == {
         case.name: ("finalized", []) for case in TWO
     }
-    assert [each["hits"] > 0 for each in sorted(found, key=lambda each: str(each["case"]))] == [False, True, True]
+    assert [each["hits"] > 0 for each in sorted(found, key=lambda each: str(each["case"]))] == [
+        False,
+        True,
+        True,
+    ]

@@ -17,18 +17,21 @@ USAGE = (
     '"occurred_at": "2026-10-31T10:00:00Z", "unit": "token", "quantity": "1234567", "correlation_id": "c", '
     '"dimensions": {"model": "atlas-large", "token_class": "output"}}\n'
 )
-COMMANDS: list[list[str]] = [
-    ["stripe", "sync"],
-    ["stripe", "sync", "--compare", "--json"],
-    ["stripe", "link", "acme", "cus_1"],
-    ["stripe", "meter-events", "status"],
-    ["stripe", "meter-events", "send"],
-    ["stripe", "meter-events", "errors"],
-    ["close", "--through", "2026-10-31"],
-]
+COMMANDS: dict[str, list[list[str]]] = {
+    "refused": [
+        ["stripe", "sync", "--compare"],
+        ["stripe", "link", "acme", "cus_1"],
+        ["stripe", "meter-events", "send"],
+        ["close", "--through", "2026-10-31"],
+    ],
+    "unreachable": [["stripe", "meter-events", "status"]],
+    "malformed": [["stripe", "sync"]],
+    "live": [["stripe", "sync"]],
+}
+"""What is run in each way of failing."""
 
 
-@pytest.mark.parametrize("way", ["refused", "unreachable", "malformed", "live"])
+@pytest.mark.parametrize("way", list(COMMANDS))
 def test_the_key_leaves_no_trace(new_home: Callable[..., Path], way: str) -> None:
     """Refused, not reachable, malformed, live without an account: commands, logs, databases and Dagster's events."""
     home = new_home(dagster_on_disk=True)
@@ -51,9 +54,7 @@ def test_the_key_leaves_no_trace(new_home: Callable[..., Path], way: str) -> Non
             ["import", "--format", "ndjson", "--received-at", "occurred", "--register", str(events)],
             ["queue", "advance", "--to", "2026-11-01T01:00:00Z"],
         ]
-        # Against a port that nobody listens on every command waits for its retries: one says as much as all.
-        chosen = [COMMANDS[3]] if way == "unreachable" else COMMANDS
-        for words in [*before, *chosen]:
+        for words in [*(before if way == "refused" else ()), *COMMANDS[way]]:
             done = subprocess.run(
                 [sys.executable, "-c", "from billing_pipeline.cli import main; main()", *words],
                 env={**os.environ, **variables},
@@ -66,6 +67,6 @@ def test_the_key_leaves_no_trace(new_home: Callable[..., Path], way: str) -> Non
     assert any(text.startswith("1 ") for text in told), told
     assert SECRET not in "".join(told)
     kept = [path for path in home.parent.rglob("*") if path.is_file()]
-    assert any(path.name == "control.sqlite" for path in kept)
+    assert way != "refused" or any(path.name == "control.sqlite" for path in kept)
     holding = [path for path in kept if SECRET.encode() in path.read_bytes()]
     assert holding == []

@@ -32,8 +32,8 @@ class MeterRun:
     planned: Planned
     sent: SendReport = field(default_factory=SendReport)
     new_errors: int = 0
-    unread: str = ""
-    """Why the errors could not be read back, or ""."""
+    unanswered: str = ""
+    """Why Stripe's meters or errors could not be read, or ""."""
 
     @property
     def faults(self) -> list[str]:
@@ -43,7 +43,7 @@ class MeterRun:
             for each in self.sent.moved
             if each.state in (MeterEventState.REFUSED, MeterEventState.EXPIRED)
         ]
-        return [*refused, *dict.fromkeys(self.sent.waiting.values()), *filter(None, [self.unread])]
+        return [*refused, *dict.fromkeys(self.sent.waiting.values()), *filter(None, [self.unanswered])]
 
 
 def run_meter_events(
@@ -76,11 +76,11 @@ def run_meter_events(
     outbox = MeterOutbox(control, sender.read(port.account), clock)
     stage = MeterStage(workshop, outbox, policies, clock)
     run = MeterRun(stage.plan(days_to_plan(control, days, clock())))
-    run.sent = send_meter_events(outbox, port, clock=clock, sleep=sleep)
     try:
+        run.sent = send_meter_events(outbox, port, clock=clock, sleep=sleep)
         run.new_errors = read_back_errors(outbox, port, sender, clock())
     except StripeError as error:
-        run.unread = f"what Stripe could not count is not read: {error}"
+        run.unanswered = f"{error}; run again"
     return run
 
 

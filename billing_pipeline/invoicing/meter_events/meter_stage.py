@@ -187,7 +187,7 @@ class _KnownUsages:
         self.session.load("due", _DUE_COLUMNS, rows)
         self.session.load("today", _TODAY_COLUMNS, [(day,)])
         self.session.define("period_usage", SQL / "period_usage.sql")
-        usage = [
+        usage: list[tuple[Any, ...]] = [
             row
             for chunk in self.session.chunks(
                 "SELECT * FROM period_usage ORDER BY customer_id, usage_day, meter"

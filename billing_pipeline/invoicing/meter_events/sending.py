@@ -6,7 +6,7 @@ twice: then `unknown_outcome` looks at what was counted.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -34,6 +34,9 @@ TOO_OLD = "its usage day lies more than 35 days back, Stripe does not take it; b
 CUSTOMER_UNKNOWN = (
     "Stripe does not know the customer yet: `billing stripe link` names one that has a subscription, "
     "`billing stripe sync` makes one"
+)
+METER_UNKNOWN = (
+    "Stripe has no active meter {name}: `billing stripe sync` makes it; give it a price, then send"
 )
 MEND = "mend it, then `billing stripe meter-events send --refused`"
 
@@ -71,10 +74,16 @@ def send_meter_events(
 
     Raises:
         MeterEventsBusyError: another process sends now.
+        StripeError: the meters cannot be read, so nothing was sent.
     """
     with outbox.one_sender():
-        sending = _Sending(outbox, port, clock, sleep)
         by_meter = sorted(outbox.open_events(), key=_METER)  # stable: within a meter the ids stay in order
+        if not by_meter:
+            return SendReport()
+        reading = Sender(Outbox(outbox.engine, outbox.account, clock), clock, sleep)
+        # Stripe may take an event of no meter, and report much later that it did not count.
+        meters = {each.event_name: each.meter_id for each in reading.read(port.meters) if each.is_active}
+        sending = _Sending(outbox, port, clock, sleep, meters)
         chains = [list(chain) for _, chain in groupby(by_meter, _METER)]
         with ThreadPoolExecutor(workers, "meter-events") as pool:
             reports = list(pool.map(sending.chain, chains))
@@ -94,6 +103,8 @@ class _Sending:
     port: MeterPort
     clock: Callable[[], int]
     sleep: Callable[[float], None]
+    meters: Mapping[str, str]
+    """Ids of the active meters, by event name."""
 
     def chain(self, events: Sequence[MeterEvent]) -> SendReport:
         """One customer's events of one meter, in order, up to the first whose outcome stays open."""
@@ -101,10 +112,13 @@ class _Sending:
         objects = Outbox(self.outbox.engine, self.outbox.account, self.clock)
         sender = Sender(objects, self.clock, self.sleep)
         customer = objects.stripe_id("customer", events[0].customer_id)
-        unknown = UnknownOutcomes(self.outbox, self.port, sender, self.clock)
+        unknown = UnknownOutcomes(self.outbox, self.port, sender, self.meters)
         for event in events:
             if customer is None:
                 report.waiting[event.identifier] = CUSTOMER_UNKNOWN
+                break
+            if event.event_name not in self.meters and self.clock() - event.occurred_at < MOST_AGE_US:
+                report.waiting[event.identifier] = METER_UNKNOWN.format(name=event.event_name)
                 break
             try:
                 moved, why = self._one(event, customer, sender, unknown)

@@ -126,6 +126,6 @@ def _told_apart() -> Iterator[None]:
             words = message.lower()
             if code == "duplicate_meter_event" or "already exists with identifier" in words:
                 raise MeterEventDuplicateError(_OPERATION, message, _HTTP_BAD_REQUEST) from error
-            if code == "timestamp_too_far_in_past" or ("timestamp" in words and "past" in words):
+            if code == "timestamp_too_far_in_past" or (not code and "timestamp" in words and "past" in words):
                 raise MeterEventTooOldError(_OPERATION, message, _HTTP_BAD_REQUEST) from error
         raise

@@ -4,10 +4,9 @@ What Stripe has counted of the customer's day is set beside what is known to be 
 and meter go out one at a time, so there is one open event at most, and the difference is either nothing or its value.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
-from functools import cache
 
 from sqlalchemy import func, select
 
@@ -28,16 +27,15 @@ class Verdict(Enum):
 
 
 class UnknownOutcomes:
-    """Decides over one outbox and one Stripe account."""
+    """Decides over one outbox and one Stripe account; `meters` are the ids of active ones by event name."""
 
     def __init__(
-        self, outbox: MeterOutbox, port: MeterPort, sender: Sender, clock: Callable[[], int]
+        self, outbox: MeterOutbox, port: MeterPort, sender: Sender, meters: Mapping[str, str]
     ) -> None:
         self._outbox = outbox
         self._port = port
         self._sender = sender
-        self._clock = clock
-        self._meter_ids = cache(self._active_meters)
+        self._meters = meters
 
     def first_sent_at(self, event: MeterEvent) -> int:
         """When the first request since it was last planned may have gone out, UTC µs."""
@@ -62,7 +60,7 @@ class UnknownOutcomes:
         Raises:
             StripeError: it cannot be read.
         """
-        meter_id = self._meter_ids().get(event.event_name)
+        meter_id = self._meters.get(event.event_name)
         if meter_id is None:
             return Verdict.UNDECIDED, _undecided(event, f"there is no active meter {event.event_name}")
         delivered = sum(
@@ -81,10 +79,6 @@ class UnknownOutcomes:
         if counted == delivered:
             return Verdict.NOT_COUNTED, told
         return Verdict.UNDECIDED, _undecided(event, told)
-
-    def _active_meters(self) -> dict[str, str]:
-        found = self._sender.read(self._port.meters)
-        return {meter.event_name: meter.meter_id for meter in found if meter.is_active}
 
     def _is_reported(self, event: MeterEvent) -> bool:
         table = STRIPE_METER_ERRORS

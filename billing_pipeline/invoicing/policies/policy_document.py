@@ -81,6 +81,11 @@ def _check_delivery(field: Field, plan: str, policy: InvoicingPolicy, books: Rul
                 "Stripe would not know of; deliver rated_lines"
             )
         for charge in found.charges:
+            if charge.price.folded:
+                field.fault(
+                    f"delivery: meter_events, but charge {charge.name!r} of {plan!r} in rule book {book.version} takes "
+                    "its amount from a dimension, which Stripe would not see; deliver rated_lines"
+                )
             if book.meters[charge.meter].is_additive:
                 continue
             field.fault(

@@ -174,15 +174,14 @@ def change_item(
     """Change an item and, on a draft, its line and the totals (of the mapping; the caller stores it)."""
     amount = change.get("amount", item["amount"])
     _check_amount(amount, item["currency"])
-    given = {
-        name: change[name] for name in ("amount", "description", "discountable", "period") if name in change
-    }
+    editable = ("amount", "description", "discountable", "period")
+    given = {name: change[name] for name in editable if name in change}
     changed = {**item, **given, "metadata": merged(item["metadata"], change.get("metadata"))}
     transaction.put(changed)
     if invoice is not None:
         line = line_of(transaction, invoice["id"], item["id"])
-        shared = {name: changed[name] for name in _SHARED_FIELDS}
-        transaction.put({**line, **shared, "subtotal": amount})
+        line.update({name: changed[name] for name in _SHARED_FIELDS}, subtotal=amount)
+        transaction.put(line)
         add_to_total(invoice, amount - item["amount"])
     return changed
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from billing_pipeline.errors import FaultRuleError
 from billing_pipeline.invoicing.simulator.faults import FaultKind, FaultRule
@@ -37,8 +38,8 @@ def read_faults(path: Path) -> list[FaultRule]:
         FaultRuleError: the file is not there or not YAML, or an item is no rule.
     """
     try:
-        items = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        items = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise FaultRuleError(str(path), f"cannot be read ({error})") from error
     if not isinstance(items, list) or len(items) > MAX_RULES:
         raise FaultRuleError(str(path), f"write a list of at most {MAX_RULES} faults")

@@ -142,7 +142,9 @@ def update_invoice(call: Call) -> dict[str, Any]:
         if collection != "send_invoice":
             raise ApiError("days_until_due goes with send_invoice only.", param="days_until_due")
         invoice["due_date"] = invoice["created"] + parameters["days_until_due"] * 86_400
-    given = {name: parameters[name] or None for name in ("description", "footer") if name in parameters}
+    given: dict[str, Any] = {
+        name: parameters[name] or None for name in ("description", "footer") if name in parameters
+    }
     invoice.update(
         given,
         auto_advance=parameters.get("auto_advance", invoice["auto_advance"]),

@@ -6,6 +6,7 @@ or was killed makes nothing twice, and sends nothing where nothing has changed.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from sqlalchemy import Engine, func, insert, select
@@ -174,9 +175,7 @@ class StripeSync:
                 for each in objects
                 if each.kind == kind and (kind, each.our_key) in known
             }
-            listed: list[StripeThing] = (
-                sender.read(lambda kind=kind: self.port.things(kind)) if wanted else []
-            )  # type: ignore[misc]  # bound at once
+            listed = sender.read(partial(self.port.things, kind)) if wanted else []
             there = {thing.stripe_id: thing for thing in listed}
             for stripe_id, each in sorted(wanted.items()):
                 message = _difference(each, there.get(stripe_id))

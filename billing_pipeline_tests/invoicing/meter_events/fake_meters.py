@@ -28,7 +28,7 @@ class FakeMeters:
         self.counted: dict[tuple[str, str, date], int] = {}
         self.received: list[tuple[str, str]] = []
         self.keys: list[str] = []
-        self.names: set[str] | None = None
+        self.names: set[str] = set()
         self.reports: list[MeterErrorReport] = []
         self.at_once: dict[str, int] = {}
         self.most_at_once = 0
@@ -46,7 +46,7 @@ class FakeMeters:
             self.keys.append(idempotency_key)
             self.fault(identifier, "before")
             with self._lock:
-                if self.names is not None and name not in self.names:
+                if name not in self.names:
                     raise StripeRefusedError("send meter event", f"no meter {name}", 400)
                 if self.clock() - self.known.get(identifier, -(1 << 62)) < DAY_US:
                     raise MeterEventDuplicateError("send meter event", "already exists", 400)
@@ -66,10 +66,9 @@ class FakeMeters:
             raise StripeRefusedError("cancel meter event", f"no event {identifier}, {idempotency_key}", 400)
 
     def meters(self) -> list[StripeMeter]:
-        names = {name for _, name, _ in self.counted} if self.names is None else self.names
         return [
             StripeMeter(meter_id=f"mtr_{name}", event_name=name, display_name=name, is_active=True)
-            for name in sorted(names)
+            for name in sorted(self.names)
         ]
 
     def summaries(

@@ -17,6 +17,7 @@ from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.control.database import open_control
 from billing_pipeline.invoicing.meter_events.comparing import delivered_by_meter, summaries
+from billing_pipeline.invoicing.meter_events.event_name import MeteredCharge, event_name
 from billing_pipeline.invoicing.meter_events.meter_outbox import MeterOutbox
 from billing_pipeline.invoicing.meter_events.meter_run import MeterRun, planned_partitions, run_meter_events
 from billing_pipeline.invoicing.meter_events.meter_stage import anything_metered
@@ -32,6 +33,10 @@ FIRST, SWITCH, LAST = date(2026, 10, 1), date(2026, 10, 20), date(2026, 11, 30)
 DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
 METERED = InvoicingPolicies(by_plan={"standard": InvoicingPolicy(delivery="meter_events")})
 NEITHER = InvoicingPolicies()
+
+
+CALLS = MeteredCharge("standard", "tool_calls", "tool_calls", '{"tool":"web_search"}')
+SECONDS = MeteredCharge("standard", "compute", "compute_seconds", '{"machine":"small"}')
 
 
 class Killed(BaseException):
@@ -89,12 +94,17 @@ class Story:
         self.pipeline = pipeline
         self.control = open_control(url)
         self.now = 0
-        self.stripe = FakeMeters(lambda: self.now)
+        self.new_stripe()
         self.outbox = MeterOutbox(self.control, ACCOUNT, lambda: self.now)
         for customer_id in ("acme", "beta"):
             Outbox(self.control, ACCOUNT, lambda: self.now).remember(
                 "customer", customer_id, f"cus_{customer_id}"
             )
+
+    def new_stripe(self) -> None:
+        """Another account, with the meters and nothing in them."""
+        self.stripe = FakeMeters(lambda: self.now)
+        self.stripe.names = {event_name(CALLS), event_name(SECONDS)}
 
     def run(self, *days: date, policies: InvoicingPolicies = METERED) -> MeterRun:
         """Told after the last of the days has closed."""
@@ -214,7 +224,7 @@ def test_another_account_begins_with_the_next_period(story: Story) -> None:
     """Days that a rehearsal has been told of stay rated lines where the real account comes within the period."""
     for day in DAYS:
         if day == date(2026, 10, 5):
-            story.stripe = FakeMeters(lambda: story.now)
+            story.new_stripe()
             story.stripe.account = lambda: "acct_other/test"  # type: ignore[method-assign]  # another account
             Outbox(story.control, "acct_other/test", lambda: story.now).remember(
                 "customer", "acme", "cus_acme"

@@ -10,7 +10,12 @@ import pytest
 
 from billing_pipeline.contract.instants import microseconds_of
 from billing_pipeline.control.database import open_control
-from billing_pipeline.errors import MeterEventChangedError, MeterEventError, StripeUnreachableError
+from billing_pipeline.errors import (
+    MeterEventChangedError,
+    MeterEventError,
+    StripeRefusedError,
+    StripeUnreachableError,
+)
 from billing_pipeline.invoicing.meter_events.acting import cancel_event, plan_refused_again, settle_event
 from billing_pipeline.invoicing.meter_events.comparing import delivered_by_meter, summaries
 from billing_pipeline.invoicing.meter_events.event_name import MeteredCharge, event_name
@@ -71,7 +76,9 @@ def books(migrated_url: str) -> Iterator[Books]:
     objects = Outbox(engine, ACCOUNT, clock)
     for customer_id in ("acme", "beta"):
         objects.remember("customer", customer_id, f"cus_{customer_id}")
-    yield Books(MeterOutbox(engine, ACCOUNT, clock), FakeMeters(clock), clock)
+    stripe = FakeMeters(clock)
+    stripe.names = {event_name(CALLS)}
+    yield Books(MeterOutbox(engine, ACCOUNT, clock), stripe, clock)
     engine.dispose()
 
 
@@ -184,18 +191,34 @@ def test_what_cannot_be_told_is_left_to_a_person(books: Books) -> None:
 
 def test_a_refused_event_is_sent_again_once_it_is_mended(books: Books) -> None:
     """Under another idempotency key, for Stripe may keep its refusal."""
-    books.stripe.names = set()
+
+    def refuse(_identifier: str, _moment: str) -> None:
+        raise StripeRefusedError("send meter event", "no such customer", 400)
+
+    books.stripe.fault = refuse
     books.outbox.plan([_event(7)])
     books.send()
     (event,) = books.outbox.of_period()
-    assert (event.state, "no meter" in event.detail) == (MeterEventState.REFUSED, True)
+    assert (event.state, "no such customer" in event.detail) == (MeterEventState.REFUSED, True)
     books.send()
     assert len(books.stripe.keys) == 1
-    books.stripe.names = {event.event_name}
+    books.stripe.fault = lambda _identifier, _when: None
     assert plan_refused_again(books.outbox) == 1
     books.send()
     assert (books.states(), books.total) == (["delivered"], 7)
     assert len(set(books.stripe.keys)) == 2
+
+
+def test_events_wait_for_their_meter(books: Books) -> None:
+    """Stripe may take an event of no meter, and not count it: it is not sent until the meter is there."""
+    names, books.stripe.names = books.stripe.names, set()
+    books.outbox.plan([_event(7)])
+    (why,) = books.send().waiting.values()
+    assert "no active meter growth.tool_calls.web_search" in why
+    assert (books.states(), books.stripe.keys) == (["planned"], [])
+    books.stripe.names = names
+    books.send()
+    assert (books.states(), books.total) == (["delivered"], 7)
 
 
 def test_events_wait_for_their_customer_and_for_their_time(books: Books) -> None:

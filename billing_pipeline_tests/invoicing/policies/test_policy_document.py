@@ -1,5 +1,7 @@
 """How the policies of invoicing are read, and what is wrong with them."""
 
+import dataclasses
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from billing_pipeline.errors import DocumentError
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies, InvoicingPolicy
 from billing_pipeline.invoicing.policies.policy_document import load_policies
+from billing_pipeline.rating.charge_models.percentage import Percentage
+from billing_pipeline.rating.rule_book import RuleBooks
 from billing_pipeline.rating.rule_book_yaml import load_rule_books
 from billing_pipeline.settings import PROJECT_ROOT
 
@@ -60,3 +64,16 @@ def test_faults_name_the_place_and_what_to_do(tmp_path: Path, text: str, message
     """An unknown plan, value or field is refused, and so is meter_events for everybody."""
     with pytest.raises(DocumentError, match=message):
         _load(tmp_path, text)
+
+
+def test_a_price_that_takes_its_amount_from_a_dimension_is_none_of_stripes(tmp_path: Path) -> None:
+    """Stripe would get the quantity alone."""
+    (book,) = list(BOOKS)[-1:]
+    plan = book.plans["standard"]
+    price = Percentage(Decimal(1), amount_dimension="paid")
+    charge = dataclasses.replace(plan.charges[1], price=price)
+    plans = {**book.plans, "standard": dataclasses.replace(plan, charges=(charge,))}
+    file = tmp_path / "invoicing.yaml"
+    file.write_text("plans:\n  standard: {delivery: meter_events}\n", "utf-8")
+    with pytest.raises(DocumentError, match="takes its amount from a dimension"):
+        load_policies(file, RuleBooks((dataclasses.replace(book, plans=plans),)))

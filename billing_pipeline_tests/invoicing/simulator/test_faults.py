@@ -67,7 +67,8 @@ def test_each_fault_as_the_sdk_sees_it(
         if kept:
             with pytest.raises(stripe.APIError) as second:
                 _create(client)
-            assert (second.value.http_status, second.value.headers["idempotent-replayed"]) == (500, "true")
+            headers = second.value.headers or {}
+            assert (second.value.http_status, headers["idempotent-replayed"]) == (500, "true")
         else:
             _create(client)
         assert _customers(client) == int(applied or not kept)
@@ -79,7 +80,7 @@ def test_a_rate_limit_says_when_to_come_again(served: Callable[..., Any]) -> Non
     limited = _script(FaultKind.RATE_LIMITED, seconds=1.5)
     with served(limited) as client, pytest.raises(stripe.RateLimitError) as caught:
         _create(client)
-    assert caught.value.headers["retry-after"] == "2"
+    assert (caught.value.headers or {})["retry-after"] == "2"
 
 
 def test_a_hang_ends_by_itself(served: Callable[..., Any]) -> None:

@@ -1,65 +1,34 @@
 """What happens with time and with several requests at once."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
-from urllib.parse import urlencode
-
-import pytest
 
 from billing_pipeline.invoicing.simulator.api import Simulator
 from billing_pipeline.invoicing.simulator.http_messages import Request, Response
 from billing_pipeline.invoicing.simulator.rate_limit import TokenBucket
 from billing_pipeline.invoicing.simulator.store import Store
-
-NOW = 1_790_000_000 - 1_790_000_000 % 86_400
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A fresh one."""
-    store = Store(tmp_path / "simulator.sqlite")
-    yield store
-    store.close()
-
-
-def _send(
-    simulator: Simulator, method: str, path: str, form: dict[str, Any], key: str | None = None
-) -> Response:
-    return simulator.handle(Request(method, path, urlencode(form), "sk_test_any", key))
-
-
-def _ok(simulator: Simulator, method: str, path: str, **form: Any) -> Any:
-    response = _send(simulator, method, path, form)
-    assert response.status == 200, response.body
-    return json.loads(response.body)
-
-
-def _code(response: Response) -> tuple[int, str | None]:
-    return response.status, json.loads(response.body)["error"].get("code")
+from billing_pipeline_tests.invoicing.simulator.asking import NOW, code, send, succeed
 
 
 def test_keys_are_forgotten_after_a_day(store: Store) -> None:
     """Within 24 hours a key is replayed; after that it is as new, and the request is done again."""
     simulator = Simulator(store, lambda: NOW)
-    first = _send(simulator, "POST", "/v1/customers", {"name": "Ada"}, "k")
-    _ok(simulator, "POST", "/simulator/clock", advance_seconds=86_400)
-    assert _send(simulator, "POST", "/v1/customers", {"name": "Ada"}, "k").body == first.body
-    _ok(simulator, "POST", "/simulator/clock", advance_seconds=1)
-    assert _send(simulator, "POST", "/v1/customers", {"name": "Ada"}, "k").body != first.body
+    first = send(simulator, "POST", "/v1/customers", {"name": "Ada"}, "k")
+    succeed(simulator, "POST", "/simulator/clock", advance_seconds=86_400)
+    assert send(simulator, "POST", "/v1/customers", {"name": "Ada"}, "k").body == first.body
+    succeed(simulator, "POST", "/simulator/clock", advance_seconds=1)
+    assert send(simulator, "POST", "/v1/customers", {"name": "Ada"}, "k").body != first.body
 
 
 def test_the_clock_goes_on_for_all_who_share_the_store(store: Store, tmp_path: Path) -> None:
     """The offset is in the file; the clock goes to a time as well, and never back."""
-    _ok(Simulator(store, lambda: NOW), "POST", "/simulator/clock", to=NOW + 500)
+    succeed(Simulator(store, lambda: NOW), "POST", "/simulator/clock", to=NOW + 500)
     other = Store(tmp_path / "simulator.sqlite")
     simulator = Simulator(other, lambda: NOW)
-    assert _ok(simulator, "GET", "/simulator/clock")["now"] == NOW + 500
-    assert _ok(simulator, "POST", "/v1/customers")["created"] == NOW + 500
+    assert succeed(simulator, "GET", "/simulator/clock")["now"] == NOW + 500
+    assert succeed(simulator, "POST", "/v1/customers")["created"] == NOW + 500
     for form in ({"to": NOW}, {"advance_seconds": -1}, {}, {"advance_seconds": 1, "to": NOW + 900}):
-        assert _send(simulator, "POST", "/simulator/clock", form).status == 400
+        assert send(simulator, "POST", "/simulator/clock", form).status == 400
     other.close()
 
 
@@ -74,13 +43,13 @@ def test_a_key_in_use_is_a_conflict(store: Store) -> None:
 
     simulator = Simulator(store, clock)
     answers: list[Response] = []
-    thread = Thread(target=lambda: answers.append(_send(simulator, "POST", "/v1/customers", {}, "k")))
+    thread = Thread(target=lambda: answers.append(send(simulator, "POST", "/v1/customers", {}, "k")))
     thread.start()
     assert inside.wait(30)
-    assert _code(_send(simulator, "POST", "/v1/customers", {}, "k")) == (409, "idempotency_key_in_use")
+    assert code(send(simulator, "POST", "/v1/customers", {}, "k")) == (409, "idempotency_key_in_use")
     go_on.set()
     thread.join()
-    assert _send(simulator, "POST", "/v1/customers", {}, "k").body == answers[0].body
+    assert send(simulator, "POST", "/v1/customers", {}, "k").body == answers[0].body
 
 
 def test_one_meter_event_at_a_time_per_customer_and_meter(store: Store) -> None:
@@ -94,13 +63,13 @@ def test_one_meter_event_at_a_time_per_customer_and_meter(store: Store) -> None:
 
     simulator = Simulator(store, clock)
     event = {"event_name": "tokens", "payload[stripe_customer_id]": "cus_1", "payload[value]": "1"}
-    thread = Thread(target=lambda: _send(simulator, "POST", "/v1/billing/meter_events", event, "k1"))
+    thread = Thread(target=lambda: send(simulator, "POST", "/v1/billing/meter_events", event, "k1"))
     thread.start()
     assert inside.wait(30)
-    assert _code(_send(simulator, "POST", "/v1/billing/meter_events", event, "k2")) == (429, "lock_timeout")
+    assert code(send(simulator, "POST", "/v1/billing/meter_events", event, "k2")) == (429, "lock_timeout")
     go_on.set()
     thread.join()
-    assert _send(simulator, "POST", "/v1/billing/meter_events", event, "k2").status == 200
+    assert send(simulator, "POST", "/v1/billing/meter_events", event, "k2").status == 200
 
 
 def test_requests_beyond_the_rate_are_refused(store: Store) -> None:
@@ -110,6 +79,6 @@ def test_requests_beyond_the_rate_are_refused(store: Store) -> None:
     request = Request("GET", "/v1/customers", "", "sk_test_any")
     assert [handler(request).status for _ in range(3)] == [200, 200, 429]
     assert handler(request).headers["Retry-After"] == "1"
-    assert _code(handler(request)) == (429, "rate_limit")
+    assert code(handler(request)) == (429, "rate_limit")
     seconds[0] = 0.5
     assert [handler(request).status for _ in range(2)] == [200, 429]

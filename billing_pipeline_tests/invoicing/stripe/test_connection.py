@@ -66,7 +66,7 @@ def test_a_live_key_is_used_only_for_the_account_that_is_named(
     """Its account is read before anything else goes out; with the wrong one nothing does."""
     with canned_stripe() as canned:
         canned.answers["GET /v1/account"] = (200, {"id": "acct_real", "object": "account"})
-        made = connection.StripeGateway
+        made = StripeGateway
 
         def to_canned(key: str, base: str | None, **options: Any) -> StripeGateway:
             assert base is None

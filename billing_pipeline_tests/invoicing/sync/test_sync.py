@@ -83,8 +83,8 @@ class FakeDirectory:
                 or metadata.get("billing_customer_id")
                 or metadata.get("billing_plan")
             )
-            shown = {
-                name: values[name]
+            shown: dict[str, str] = {
+                str(name): values[name]
                 for name in ("name", "email", "description", "display_name")
                 if name in values
             }
