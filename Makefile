@@ -51,6 +51,7 @@ bench: setup ## Benchmarks, each beside its baseline
 	$(VENV)/bin/python benchmarks/backfill.py --days 30 --events 20000
 	$(VENV)/bin/python benchmarks/rating.py
 	$(VENV)/bin/python benchmarks/guard.py --calls 10000 --baseline-calls 2000
+	$(VENV)/bin/python benchmarks/invoicing.py --customers 1000 --invoices 100
 	$(VENV)/bin/python benchmarks/velocity.py --customers 2
 
 docs: setup ## Make the generated pages of docs/ anew

@@ -1,54 +1,38 @@
-"""Invoicing: from rollups to planned pushes, and pushes per second at Stripe's rate limit.
+"""Invoicing: customers per second from rollups to planned pushes, and invoices per second into Stripe's rate limit.
 
-    python benchmarks/invoicing.py
+    python benchmarks/invoicing.py --customers 10000 --invoices 300
 
-First so many customers with a month of usage: rated, listed as invoice lines, put where they go, and written into the
-outbox, each with the parameters of its requests. Beside it what the amounts alone take: one statement of DuckDB over
-the same rollups (join with the prices, group, round, sum). Both sides must come to the same cents.
-
-Then pushes against the simulator, in a process of its own, behind Stripe's limit of requests per second (100 live, 25
-test); beside it the same requests one after the other by the bare SDK, which checks nothing and keeps nothing.
+The first part rates a month of rollups, lists the lines, plans their delivery and writes the plan of every push down
+in the outbox. Beside it one hand-written statement prices and groups the same rollups, to the same cents. The second
+part pushes invoices to the simulator, which lets as many requests through as Stripe does; beside it a bare loop over
+the SDK makes the same invoices, one request after the other, with nothing written down and nothing read back.
 """
 
 import argparse
+import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
-from decimal import Decimal
-from functools import partial
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import duckdb
-import stripe
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
-from billing_pipeline.contract.registry import RegistryChange
-from billing_pipeline.control.clock import now_us
-from billing_pipeline.control.database import open_control
-from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
-from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
-from billing_pipeline.invoicing.push.invoice_push import push_invoices
-from billing_pipeline.invoicing.push.outbox import Outbox
-from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
-from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries
-from billing_pipeline.invoicing.stripe.gateway import StripeGateway
-from billing_pipeline.metering.stage import Draft
-from billing_pipeline.pipeline import Pipeline
-from billing_pipeline.schemas.table import PartitionKey
-from billing_pipeline.schemas.tables import USAGE_ROLLUPS
-from billing_pipeline.settings import load_settings
+    from billing_pipeline.invoicing.push.planned import PlannedInvoice
+    from billing_pipeline.pipeline import Pipeline
 
-VERSION, MODEL = "2026-10-16", "atlas-small"
-PRICES = {"input_uncached": Decimal("0.25"), "input_cached": Decimal("0.025"), "output": Decimal("1.00")}
-DAYS = [date(2026, 10, day) for day in (18, 21, 24, 27)]
-END = date(2026, 10, 31)
-LINES = 3
-KEY = "sk_test_benchmark"
+FIRST, LAST, USAGE_DAYS = date(2025, 7, 1), date(2025, 7, 31), 10
+VERSION = "2023-11-01"
+PLAN, METER = "standard", "llm_tokens"
+MODELS, CLASSES = ("atlas-large", "atlas-small"), ("input_cached", "input_uncached", "output")
+ACCOUNT = "acct_benchmark/test"
+LIMITS = {"live": 100, "test": 25}
+"""Requests per second that Stripe takes, by mode."""
 
 
 def main() -> None:
@@ -56,206 +40,256 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--customers", type=int, default=10_000)
-    parser.add_argument("--invoices", type=int, default=200, help="pushed at each rate limit; 0: none")
+    parser.add_argument("--invoices", type=int, default=300, help="pushed at the limit of live mode")
     parser.add_argument("--workers", type=int, default=8)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="billing-invoicing-") as folder:
-        os.environ["BILLING_HOME"] = str(Path(folder) / "home")
-        plan_pushes(asked.customers)
-        for limit in (100, 25) if asked.invoices else ():
-            push_at_limit(Path(folder), limit, asked.invoices, asked.workers)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["BILLING_HOME"] = str(folder / "home")
+        invoices = plan_all(asked.customers)
+        for mode, limit in LIMITS.items():
+            # In test mode so many fewer that both take about as long.
+            chosen = invoices[: max(asked.invoices * limit // LIMITS["live"], asked.workers)]
+            push_all(folder / mode, mode, limit, chosen, asked.workers)
 
 
-def plan_pushes(customers: int) -> None:
-    """Rate, list, deliver and plan; beside the amounts alone."""
-    pipeline = company(customers)
-    workshop, seconds = pipeline.workshop, dict[str, float]()
-    with timed(seconds, "rated"):
-        rate(workshop, [END])
-    with timed(seconds, "listed"):
-        list_invoice_lines(workshop, [END])
-    with timed(seconds, "delivered"):
-        planned = deliveries(pipeline.control, "", InvoicingPolicies(), billed_on(workshop, END))
-    with timed(seconds, "planned"):
-        Outbox(pipeline.control, "acct_benchmark/test", now_us).plan_all([each.invoice for each in planned])
-    ours = sum(each.invoice.total_minor for each in planned)
-    started = time.perf_counter()
-    alone = amounts_alone([file.path for file in workshop.lake.files(USAGE_ROLLUPS)])
-    base_seconds = time.perf_counter() - started
-    if ours != alone:
-        sys.exit(f"the invoices come to {ours} cents, the amounts alone to {alone}")
-    total = sum(seconds.values())
-    stages = ", ".join(f"{name} {taken:.1f} s" for name, taken in seconds.items())
+def plan_all(customers: int) -> "list[PlannedInvoice]":
+    """From rollups to the outbox, each stage timed; the invoices. Ends the process if the cents are not the same."""
+    from benchmarks.side import Side
+    from billing_pipeline.control.clock import now_us
+    from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
+    from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
+    from billing_pipeline.invoicing.push.outbox import Outbox
+    from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries
+
+    pipeline = _company(customers)
+    workshop, ours, bare = pipeline.workshop, Side(), Side()
+    with ours.stage("rated charges"):
+        rate(workshop, [LAST])
+    with ours.stage("invoice lines"):
+        list_invoice_lines(workshop, [LAST])
+    with ours.stage("deliveries"):
+        planned = deliveries(pipeline.control, ACCOUNT, InvoicingPolicies(), billed_on(workshop, LAST))
+    with ours.stage("outbox"):
+        outbox = Outbox(pipeline.control, ACCOUNT, now_us)
+        for each in planned:
+            outbox.plan(each.invoice, 1)
+    with bare.stage("one statement"):
+        totals = _one_statement(pipeline)
+    if {each.invoice.customer_id: each.invoice.total_minor for each in planned} != totals:
+        sys.exit("the invoices and the statement do not come to the same cents")
+    pipeline.control.dispose()
+    seconds = ours.total_seconds
+    print(f"\n{customers:,} customers, {sum(len(each.invoice.lines) for each in planned):,} lines, the same cents")
+    for name, took in ours.seconds.items():
+        print(f"{name:<16}{took:>8.2f} s  {customers / took:>10,.0f} customers/s")
+    print(f"{'all':<16}{seconds:>8.2f} s  {customers / seconds:>10,.0f} customers/s")
     print(
-        f"{customers:,} customers from rollups to planned pushes: {total:.1f} s, {customers / total:,.0f} customers/s "
-        f"({stages}); the amounts alone {base_seconds:.2f} s: {total / base_seconds:.0f} x",
+        f"{'one statement':<16}{bare.total_seconds:>8.2f} s  {customers / bare.total_seconds:>10,.0f} customers/s; "
+        f"ours takes {seconds / bare.total_seconds:.1f} times that",
         flush=True,
     )
-    pipeline.control.dispose()
+    return [each.invoice for each in planned]
+
+
+def push_all(folder: Path, mode: str, limit: int, invoices: "Sequence[PlannedInvoice]", workers: int) -> None:
+    """Push some invoices by workers at our own pace, and by a bare loop; each to a simulator of its own."""
+    from billing_pipeline.control.database import open_control
+    from billing_pipeline.invoicing.push.invoice_push import push_invoices
+    from billing_pipeline.invoicing.stripe.gateway import StripeGateway
+    from billing_pipeline.invoicing.stripe.pacing import (
+        LIVE_REQUESTS_PER_SECOND,
+        TEST_REQUESTS_PER_SECOND,
+    )
+
+    pace = {"live": LIVE_REQUESTS_PER_SECOND, "test": TEST_REQUESTS_PER_SECOND}[mode]
+    folder.mkdir()
+    control: Engine = open_control(f"sqlite:///{folder / 'control.sqlite'}")
+    with _simulator(folder / "ours.sqlite", limit) as stripe:
+        gateway = StripeGateway("sk_test_benchmark", stripe.address, requests_per_second=pace)
+        started = time.perf_counter()
+        results = push_invoices(control, gateway, invoices, workers=workers)
+        ours = time.perf_counter() - started
+        gateway.close()
+        requests, refused = stripe.requests.value, stripe.refused.value
+    control.dispose()
+    if any(each.state != "finalized" for each in results):
+        sys.exit(f"not all are finalized: {next(each for each in results if each.state != 'finalized')}")
+    with _simulator(folder / "bare.sqlite", limit) as stripe:
+        started = time.perf_counter()
+        _bare_loop(stripe.address, invoices)
+        bare = time.perf_counter() - started
+        bare_requests = stripe.requests.value
+    count = len(invoices)
+    print(f"\n{mode} mode: {count} invoices, {limit} requests/s at most, our own limit {pace}, {workers} workers")
+    print(
+        f"push        {count / ours:>6.1f} invoices/s  {requests / count:.1f} requests each  {requests / ours:>5.1f} "
+        f"requests/s, {requests / ours / limit:.0%} of Stripe's limit; {refused} answered 429"
+    )
+    print(
+        f"bare loop   {count / bare:>6.1f} invoices/s  {bare_requests / count:.1f} requests each  "
+        f"{bare_requests / bare:>5.1f} requests/s; the push takes {ours / bare:.2f} times that",
+        flush=True,
+    )
+
+
+class _Served(NamedTuple):
+    """A simulator in a process of its own, and what it counts."""
+
+    address: str
+    requests: Any
+    refused: Any
 
 
 @contextmanager
-def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Keep how long the block took."""
-    started = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - started
-    print(f"  {name}: {seconds[name]:.1f} s", file=sys.stderr, flush=True)
+def _simulator(path: Path, limit: int) -> Iterator[_Served]:
+    spawn = multiprocessing.get_context("spawn")
+    requests, refused = spawn.Value("i", 0), spawn.Value("i", 0)
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(path, limit, requests, refused, theirs))
+    process.start()
+    try:
+        yield _Served(ours.recv(), requests, refused)
+    finally:
+        ours.send("enough")
+        process.join()
 
 
-def company(customers: int) -> Pipeline:
-    """Customers on the plan `standard`, with usage of four posting days in the rollups."""
-    pipeline = Pipeline(load_settings())
-    since = date(2023, 11, 1)
-    names = [f"customer-{number:05d}" for number in range(customers)]
-    pipeline.seed = tuple(
-        change
-        for name in names
-        for change in (
-            RegistryChange("customer", name, "register", since),
-            RegistryChange("plan_assignment", name, "assign", since, {"plan": "standard"}),
-            RegistryChange("project", f"{name}/p", "register", since),
-        )
+def _serve(path: Path, limit: int, requests: Any, refused: Any, pipe: Any) -> None:
+    from billing_pipeline.invoicing.simulator.http_messages import Handler, Request, Response
+    from billing_pipeline.invoicing.simulator.rate_limit import TokenBucket
+    from billing_pipeline.invoicing.simulator.server import running_simulator
+
+    bucket, too_many = TokenBucket(limit), 429
+
+    def counted(handler: Handler) -> Handler:
+        limited = bucket.wrap(handler)
+
+        def answer(request: Request) -> Response:
+            response = limited(request)
+            with requests.get_lock():
+                requests.value += 1
+                refused.value += response.status == too_many
+            return response
+
+        return answer
+
+    with running_simulator(path, wrap=counted) as address:
+        pipe.send(address)
+        pipe.recv()
+
+
+def _bare_loop(address: str, invoices: "Sequence[PlannedInvoice]") -> None:
+    """Customer, draft, lines, final: four requests for each, by the SDK with its own retries."""
+    import stripe
+
+    from billing_pipeline.invoicing.push.plan import stripe_plan
+
+    client: Any = stripe.StripeClient(
+        "sk_test_benchmark", base_addresses={"api": address}, max_network_retries=5
     )
-    draft = Draft(pipeline.workshop, USAGE_ROLLUPS)
-    columns = [column.name for column in USAGE_ROLLUPS.columns]
+    for invoice in invoices:
+        plan = stripe_plan(invoice, 1)
+        customer = client.v1.customers.create(dict(plan.customer))
+        draft = client.v1.invoices.create({**plan.invoice, "customer": customer.id})
+        for batch in plan.batches:
+            client.v1.invoices.add_lines(draft.id, dict(batch))
+        client.v1.invoices.finalize_invoice(draft.id, dict(plan.finalize))
+
+
+def _company(customers: int) -> "Pipeline":
+    """Customers on one plan, with rollups of some days of a month for every price of its table."""
+    from billing_pipeline.contract.registry import RegistryChange
+    from billing_pipeline.pipeline import Pipeline
+    from billing_pipeline.schemas.table import PartitionKey
+    from billing_pipeline.schemas.tables import USAGE_ROLLUPS
+    from billing_pipeline.settings import load_settings
+
+    pipeline = Pipeline(load_settings())
+    since = date(2025, 1, 1)
+    changes: list[RegistryChange] = []
+    for number in range(customers):
+        name = f"customer-{number:05d}"
+        changes.append(RegistryChange("customer", name, "register", since))
+        changes.append(RegistryChange("plan_assignment", name, "assign", since, {"plan": PLAN}))
+        changes.append(RegistryChange("project", f"{name}/p", "register", since))
+    pipeline.seed = tuple(changes)
+    files: list[Path] = []
+    days = [FIRST + timedelta(days=number) for number in range(USAGE_DAYS)]
     with pipeline.engine.session() as session:
-        for day in DAYS:
-            rows = []
-            for number, name in enumerate(names):
-                for token_class in PRICES:
-                    values = {
-                        "posting_day": day,
-                        "rule_version": VERSION,
-                        "usage_day": day,
-                        "kind": "on_time",
-                        "customer_id": name,
-                        "project_id": "p",
-                        "meter": "llm_tokens",
-                        "unit": "token",
-                        "dimensions": f'{{"model":"{MODEL}","token_class":"{token_class}"}}',
-                        "quantity": Decimal(1_000_000 + 977 * number + day.day),
-                        "event_count": 100,
-                    }
-                    rows.append([values[column] for column in columns])
-            draft.write_rows(session, rows, PartitionKey(day, VERSION))
-        draft.commit()
+        for day in days:
+            path = pipeline.lake.new_file(USAGE_ROLLUPS)
+            _define(session, path.parent, _rollups(day, customers))
+            session.write(USAGE_ROLLUPS, "made_rows", path)
+            files.append(path)
+    pipeline.lake.replace(USAGE_ROLLUPS, [PartitionKey(day, VERSION) for day in days], files)
     return pipeline
 
 
-def amounts_alone(paths: Sequence[str]) -> int:
-    """The sum of all lines' cents, by one statement."""
-    prices = ", ".join(f"('{name}', CAST({price} AS DECIMAL(18, 6)))" for name, price in PRICES.items())
-    with duckdb.connect() as connection:
-        connection.execute("SET threads = 2")
-        (total,) = connection.execute(
-            f"""
-WITH prices (token_class, unit_price) AS (VALUES {prices}),
-used AS (
-    SELECT customer_id, json_extract_string(dimensions, '$.token_class') AS token_class,
-        CAST(sum(quantity) AS DECIMAL(20, 0)) AS quantity
-    FROM read_parquet(?) GROUP BY ALL
-)
-SELECT CAST(sum(round(CAST(quantity * unit_price AS DECIMAL(38, 6)) * CAST(0.0001 AS DECIMAL(5, 4)), 0)) AS BIGINT)
-FROM used JOIN prices USING (token_class)
-""",
-            [list(paths)],
-        ).fetchone() or (0,)
-    return int(total)
+def _define(session: Any, folder: Path, query: str) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as file:
+        file.write(query)
+        file.flush()
+        session.define("made_rows", Path(file.name))
 
 
-def push_at_limit(folder: Path, limit: int, invoices: int, workers: int) -> None:
-    """Push, at our own pace just below the limit; beside the bare calls one after the other."""
-    with simulator(folder / f"ours-{limit}.sqlite", limit) as address:
-        control = open_control(f"sqlite:///{folder / f'control-{limit}.sqlite'}?timeout=60")
-        gateway = StripeGateway(KEY, address, requests_per_second=limit * 0.8)
-        started = time.perf_counter()
-        results = push_invoices(control, gateway, made_invoices(invoices), workers=workers)
-        ours = time.perf_counter() - started
-        gateway.close()
-        control.dispose()
-    if {result.state for result in results} != {"finalized"}:
-        sys.exit(f"not all were finalized: {results}")
-    sent = sum(result.requests_sent for result in results)
-    with simulator(folder / f"bare-{limit}.sqlite", limit) as address:
-        started = time.perf_counter()
-        bare_requests = bare_calls(address, made_invoices(invoices))
-        bare = time.perf_counter() - started
-    # Account; then per invoice what changes something, verify and read back with their lines.
-    requests = 1 + sent + 4 * invoices
-    print(
-        f"limit {limit}/s: {invoices / ours:.1f} pushes/s with {workers} workers ({requests / ours:.0f} requests/s, "
-        f"{requests / invoices:.1f} a push); bare calls one after the other {invoices / bare:.1f} invoices/s "
-        f"({bare_requests / bare:.0f} requests/s): {bare / ours:.1f} x",
-        flush=True,
+def _rollups(day: date, customers: int) -> str:
+    """A row for each customer and price: SQL."""
+    from billing_pipeline.schemas.tables import USAGE_ROLLUPS
+
+    values: Mapping[str, str] = {
+        "posting_day": f"DATE '{day}'",
+        "usage_day": f"DATE '{day}'",
+        "rule_version": f"'{VERSION}'",
+        "kind": "'usage'",
+        "customer_id": "printf('customer-%05d', n)",
+        "project_id": "'p'",
+        "meter": f"'{METER}'",
+        "unit": "'token'",
+        "dimensions": """'{"model":"' || model || '","token_class":"' || token_class || '"}'""",
+        "quantity": f"1000 + (n * 7919 + {day.day} * 104729) % 900000",
+        "event_count": "10",
+    }
+    chosen = ", ".join(
+        f"CAST({values.get(column.name, 'NULL')} AS {column.type}) AS {column.name}"
+        for column in USAGE_ROLLUPS.columns
+    )
+    return (
+        f"SELECT {chosen} FROM range({customers}) AS made(n), unnest({list(MODELS)}) AS models(model), "
+        f"unnest({list(CLASSES)}) AS classes(token_class) "
+        f"ORDER BY {', '.join(USAGE_ROLLUPS.order_by)}"
     )
 
 
-def made_invoices(count: int) -> list[PlannedInvoice]:
-    """Invoices of so many customers, a few lines each."""
-    return [
-        PlannedInvoice(
-            customer_id=f"customer-{number}",
-            customer_name=f"Customer {number}",
-            billing_period=date(2026, 10, 1),
-            currency="usd",
-            lines=tuple(
-                PlannedLine(
-                    line_id=f"line-{number}-{line}",
-                    description="LLM tokens",
-                    amount_minor=100 * line + number,
-                    quantity_text="1,000 tokens",
-                )
-                for line in range(1, LINES + 1)
-            ),
+def _one_statement(pipeline: "Pipeline") -> dict[str, int]:
+    """Cents by customer: sums by price, times the price, rounded half up, by one statement over the same files."""
+    import duckdb
+
+    from billing_pipeline.schemas.tables import USAGE_ROLLUPS
+
+    book = next(each for each in pipeline.books if each.version == VERSION)
+    (charge,) = (each for each in book.plans[PLAN].charges if each.meter == METER)
+    price: Any = charge.price
+    table = price.table
+    # Ten-thousandths of a dollar for a million tokens, so that all of it is whole numbers.
+    prices = ", ".join(
+        f"""('{{"model":"{model}","token_class":"{name}"}}', {int(table.prices[model, name].price.scaleb(4))})"""
+        for model in MODELS
+        for name in CLASSES
+    )
+    files = [str(file.path) for file in pipeline.lake.files(USAGE_ROLLUPS)]
+    rows = duckdb.execute(
+        f"""
+        WITH prices (dimensions, per_million) AS (VALUES {prices}),
+        sums AS (
+            SELECT customer_id, dimensions, sum(quantity)::BIGINT AS quantity
+            FROM read_parquet({files}) GROUP BY ALL
         )
-        for number in range(count)
-    ]
-
-
-def bare_calls(address: str, invoices: Sequence[PlannedInvoice]) -> int:
-    """Customer, draft, lines, finalize; how many requests it took. What is sent away comes again."""
-    client = stripe.StripeClient(KEY, base_addresses={"api": address}, max_network_retries=0)
-    sent = 0
-
-    def patiently(call: Callable[[], stripe.StripeObject]) -> stripe.StripeObject:
-        nonlocal sent
-        while True:
-            sent += 1
-            try:
-                return call()
-            except stripe.RateLimitError:
-                time.sleep(0.1)
-
-    for invoice in invoices:
-        named = partial(client.v1.customers.create, {"name": invoice.customer_name})
-        customer = patiently(named)["id"]
-        draft = patiently(
-            partial(
-                client.v1.invoices.create, {"customer": customer, "currency": "usd", "auto_advance": False}
-            )
-        )["id"]
-        lines = [{"amount": line.amount_minor, "description": line.description} for line in invoice.lines]
-        patiently(partial(client.v1.invoices.add_lines, draft, {"lines": lines}))  # type: ignore[typeddict-item]  # plain JSON
-        patiently(partial(client.v1.invoices.finalize_invoice, draft))
-    return sent
-
-
-@contextmanager
-def simulator(store: Path, limit: int) -> Iterator[str]:
-    """`billing stripe simulator` behind a limit; its address."""
-    command = [str(Path(sys.executable).parent / "billing"), "stripe", "simulator", "--port", "0"]
-    command += ["--store", str(store), "--rate-limit", str(limit)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        for line in process.stdout or ():
-            if (found := line.find("http://127.0.0.1:")) >= 0:
-                yield line[found:].split()[0].rstrip(".,;'\"")
-                return
-        sys.exit("the simulator did not start")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        SELECT customer_id, sum((quantity * per_million + 50000000) // 100000000)::BIGINT
+        FROM sums JOIN prices USING (dimensions) GROUP BY ALL
+        """  # noqa: S608 - our own names
+    ).fetchall()
+    return dict(rows)
 
 
 if __name__ == "__main__":
