@@ -71,16 +71,16 @@ def plan_all(customers: int) -> "list[PlannedInvoice]":
     with ours.stage("deliveries"):
         planned = deliveries(pipeline.control, ACCOUNT, InvoicingPolicies(), billed_on(workshop, LAST))
     with ours.stage("outbox"):
-        outbox = Outbox(pipeline.control, ACCOUNT, now_us)
-        for each in planned:
-            outbox.plan(each.invoice, 1)
+        Outbox(pipeline.control, ACCOUNT, now_us).plan_all([each.invoice for each in planned])
     with bare.stage("one statement"):
         totals = _one_statement(pipeline)
     if {each.invoice.customer_id: each.invoice.total_minor for each in planned} != totals:
         sys.exit("the invoices and the statement do not come to the same cents")
     pipeline.control.dispose()
     seconds = ours.total_seconds
-    print(f"\n{customers:,} customers, {sum(len(each.invoice.lines) for each in planned):,} lines, the same cents")
+    print(
+        f"\n{customers:,} customers, {sum(len(each.invoice.lines) for each in planned):,} lines, the same cents"
+    )
     for name, took in ours.seconds.items():
         print(f"{name:<16}{took:>8.2f} s  {customers / took:>10,.0f} customers/s")
     print(f"{'all':<16}{seconds:>8.2f} s  {customers / seconds:>10,.0f} customers/s")
@@ -121,7 +121,9 @@ def push_all(folder: Path, mode: str, limit: int, invoices: "Sequence[PlannedInv
         bare = time.perf_counter() - started
         bare_requests = stripe.requests.value
     count = len(invoices)
-    print(f"\n{mode} mode: {count} invoices, {limit} requests/s at most, our own limit {pace}, {workers} workers")
+    print(
+        f"\n{mode} mode: {count} invoices, {limit} requests/s at most, our own limit {pace}, {workers} workers"
+    )
     print(
         f"push        {count / ours:>6.1f} invoices/s  {requests / count:.1f} requests each  {requests / ours:>5.1f} "
         f"requests/s, {requests / ours / limit:.0%} of Stripe's limit; {refused} answered 429"
@@ -287,7 +289,7 @@ def _one_statement(pipeline: "Pipeline") -> dict[str, int]:
         )
         SELECT customer_id, sum((quantity * per_million + 50000000) // 100000000)::BIGINT
         FROM sums JOIN prices USING (dimensions) GROUP BY ALL
-        """  # noqa: S608 - our own names
+        """
     ).fetchall()
     return dict(rows)
 

@@ -133,7 +133,7 @@ def die() -> None:
 
 def take_away(defence: str) -> None:
     """Push without one of the defences, so that it can be seen that the matrix finds out."""
-    send = sending.Sender.send
+    send: Any = sending.Sender.send
     if defence == "look_up":
 
         def blind(*arguments: Any, **options: Any) -> Any:
