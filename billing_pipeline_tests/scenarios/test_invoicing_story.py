@@ -1,4 +1,4 @@
-"""Two months of a company as `docs/invoicing-story.md` tells them: every block is run, and every amount known by hand."""
+"""Two months of a company as `docs/invoicing-story.md` tells them: run as it stands there, worked out by hand."""
 
 import re
 import shlex
