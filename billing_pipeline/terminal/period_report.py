@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,12 +27,16 @@ from billing_pipeline.invoicing.period_close.named import NamedPeriod, periods_n
 from billing_pipeline.invoicing.period_close.overview import InvoiceOutcome, Seen, outcomes
 from billing_pipeline.invoicing.push.outbox_states import newest_account, push_states
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
-from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries
+from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries, told_twice
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor
 from billing_pipeline.terminal.dagster_home import open_dagster
 from billing_pipeline.terminal.progress import shown_progress
+
+if TYPE_CHECKING:
+    from billing_pipeline.invoicing.push.delivery import PlannedDelivery
+    from billing_pipeline.invoicing.push.known import InvoiceKey
 
 _STYLES = {"finalized": "green", "failed": "red", "blocked": "yellow", "held": "yellow"}
 
@@ -132,16 +137,17 @@ def _invoices(pipeline: Pipeline, periods: Sequence[NamedPeriod]) -> list[Planne
 def _outcomes(pipeline: Pipeline, periods: Sequence[NamedPeriod]) -> list[InvoiceOutcome]:
     control, account = pipeline.control, newest_account(pipeline.control)
     policies = pipeline.invoicing_policies
-    planned = [
-        each
-        for day in sorted({period.end for period in periods})
-        for each in deliveries(control, account, policies, billed_on(pipeline.workshop, day))
-    ]
+    planned: list[PlannedDelivery] = []
+    twice: dict[InvoiceKey, str] = {}
+    for day in sorted({period.end for period in periods}):
+        billed = billed_on(pipeline.workshop, day)
+        planned += deliveries(control, account, policies, billed)
+        twice |= told_twice(control, account, billed)
     seen = Seen(
         pipeline.closed_days(CLOSED_DAYS),
         planned,
         push_states(control, account),
-        read_holding(control, policies),
+        replace(read_holding(control, policies), told_twice=twice),
     )
     return outcomes(pipeline.workshop, periods, seen)
 

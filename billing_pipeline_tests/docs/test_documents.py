@@ -38,7 +38,7 @@ def commands(text: str) -> Iterator[list[str]]:
             if code:
                 lexer = shlex.shlex(found, posix=True, punctuation_chars=True)
                 lexer.commenters = ""
-                yield list(takewhile(lambda word: word not in {"|", ">", "…"}, lexer))
+                yield list(takewhile(lambda word: word not in {"|", ">", "…", "│"}, lexer))
 
 
 def test_the_tables_document_is_up_to_date() -> None:

@@ -1,7 +1,7 @@
 """What keeps an invoice from being finalized: an approval that is missing, an open review, or zero by policy."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, select
 
@@ -9,6 +9,7 @@ from billing_pipeline.control.guard_tables import GUARD_REVIEWS
 from billing_pipeline.invoicing.period_close.approvals import ApprovalKey, approval_key, approved
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.invoice_push import PushRules
+from billing_pipeline.invoicing.push.known import InvoiceKey
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
 from billing_pipeline.rating.money import format_minor
 from billing_pipeline.rating.periods import period_name
@@ -20,11 +21,13 @@ class Holding:
 
     Attributes:
         reviews: by customer the guard's open reviews, oldest first.
+        told_twice: why invoices have usage that Stripe knows already, until somebody approves them.
     """
 
     policies: InvoicingPolicies
     approved: Collection[ApprovalKey]
     reviews: Mapping[str, tuple[str, ...]]
+    told_twice: Mapping[InvoiceKey, str] = field(default_factory=dict)
 
     @property
     def rules(self) -> PushRules:
@@ -47,6 +50,9 @@ class Holding:
                 f"waits for approval{changed}: `billing invoice approve {invoice.customer_id} "
                 f"{period_name(invoice.billing_period)} --by WHO --why WHY`, then close the period again"
             )
+        twice = self.told_twice.get((invoice.customer_id, invoice.billing_period, invoice.currency))
+        if twice and approval_key(invoice) not in self.approved:
+            reasons.append(twice)
         return "; ".join(reasons)
 
     def skip(self, invoice: PlannedInvoice) -> str:

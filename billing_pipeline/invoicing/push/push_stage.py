@@ -1,11 +1,11 @@
 """The push of the invoices whose period ends on some days, from the table of invoice lines to Stripe."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from billing_pipeline.contract.instants import instant_text
 from billing_pipeline.contract.registry import Registry
@@ -18,8 +18,9 @@ from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.billed import BILLED_COLUMNS, BilledLine, planned_line
 from billing_pipeline.invoicing.push.credit_notes import CreditNoteResult, push_credit_notes
 from billing_pipeline.invoicing.push.delivery import PlannedDelivery, plan_delivery
-from billing_pipeline.invoicing.push.delivery_records import record_rated_lines
-from billing_pipeline.invoicing.push.invoice_push import PushResult, PushRules, push_invoices
+from billing_pipeline.invoicing.push.delivery_records import record_rated_lines, recorded_deliveries
+from billing_pipeline.invoicing.push.invoice_push import PushResult, push_invoices
+from billing_pipeline.invoicing.push.known import InvoiceKey
 from billing_pipeline.invoicing.push.known_reader import read_known
 from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
@@ -27,8 +28,9 @@ from billing_pipeline.invoicing.push.sending import Sender
 from billing_pipeline.metering.calendar import Calendar
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Partition, StageResult, Workshop, scan
+from billing_pipeline.rating.periods import period_name
 from billing_pipeline.schemas.table import PartitionKey
-from billing_pipeline.schemas.tables import INVOICE_LINES
+from billing_pipeline.schemas.tables import BLOCKED_INVOICES, INVOICE_LINES
 from billing_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,8 +99,7 @@ def push_days(
     """
     from billing_pipeline.invoicing.stripe.connection import connect_stripe
 
-    rules = PushRules() if holding is None else holding.rules
-    policies = InvoicingPolicies() if holding is None else holding.policies
+    holding = holding or Holding(InvoicingPolicies(), frozenset(), {})
     workers = WORKERS if settings.stripe_api_key else 1
     pushed: list[PushedDay] = []
     with ExitStack() as stack:
@@ -112,7 +113,8 @@ def push_days(
                 gateway = stack.enter_context(connect_stripe(settings))
                 account = Sender(Outbox(control, "", now_us), now_us).read(gateway.account)
             record_rated_lines(control, account, lines.lines)
-            planned = deliveries(control, account, policies, lines)
+            planned = deliveries(control, account, holding.policies, lines)
+            rules = replace(holding, told_twice=told_twice(control, account, lines)).rules
             notes = [note for each in planned if not rules.hold(each.invoice) for note in each.credit_notes]
             issued = push_credit_notes(control, gateway, notes, workers=workers)
             invoices = [each.invoice for each in planned]
@@ -122,10 +124,14 @@ def push_days(
 
 
 class BilledDay(NamedTuple):
-    """All lines of the invoices whose period ends on a day, and the names of their customers."""
+    """All lines of the invoices whose period ends on a day, and the names of their customers.
+
+    `blocked` are the invoice periods (customer, start) that were blocked before: these invoices answer for them.
+    """
 
     lines: Sequence[BilledLine]
     names: Mapping[str, str]
+    blocked: Collection[tuple[str, date]] = frozenset()
 
 
 def billed_on(workshop: Workshop, day: date) -> BilledDay:
@@ -136,7 +142,37 @@ def billed_on(workshop: Workshop, day: date) -> BilledDay:
         query = f"SELECT {BILLED_COLUMNS} FROM lines ORDER BY {_INVOICE}, {LINE_RANK}, line_id"
         rows: list[BilledLine] = [BilledLine(*row) for row in session.rows(query)]  # type: ignore[arg-type]  # as declared
         registry = registry_until(workshop, session, day)
-    return BilledDay(rows, {each.customer_id: _name(registry, each.customer_id) for each in rows})
+        scan(workshop, session, "blocked", BLOCKED_INVOICES)
+        blocked: list[Any] = session.rows("SELECT DISTINCT customer_id, billing_period FROM blocked")
+    names = {each.customer_id: _name(registry, each.customer_id) for each in rows}
+    return BilledDay(rows, names, frozenset((customer_id, start) for customer_id, start in blocked))
+
+
+def told_twice(control: "Engine", account: str, billed: BilledDay) -> dict[InvoiceKey, str]:
+    """Invoices with lines of usage that Stripe was told of as meter events already, and what to do about each.
+
+    That is so where the period that was metered had been blocked: the invoice that answers for it has all its usage.
+    """
+    doubtful = [
+        line
+        for line in billed.lines
+        if line.kind == "adjustment"
+        and line.component == "usage"
+        and (line.customer_id, line.usage_period) in billed.blocked
+    ]
+    if not doubtful:
+        return {}
+    with control.connect() as connection:
+        known = recorded_deliveries(connection, account, {line.usage_period for line in doubtful})
+    found: dict[InvoiceKey, str] = {}
+    for line in doubtful:
+        if known.get((line.customer_id, line.plan, line.usage_period)) == "meter_events":
+            found[line.customer_id, line.billing_period, line.currency] = (
+                f"has the usage of {period_name(line.usage_period)}, which was blocked then and which Stripe was told "
+                "of as meter events: take it back there, or credit it, then approve this invoice as it is with `billing "
+                f"invoice approve {line.customer_id} {period_name(line.billing_period)} --by WHO --why WHY`"
+            )
+    return found
 
 
 def deliveries(
