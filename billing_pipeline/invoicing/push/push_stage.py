@@ -169,7 +169,7 @@ def told_twice(control: "Engine", account: str, billed: BilledDay) -> dict[Invoi
         if known.get((line.customer_id, line.plan, line.usage_period)) == "meter_events":
             found[line.customer_id, line.billing_period, line.currency] = (
                 f"has the usage of {period_name(line.usage_period)}, which was blocked then and which Stripe was told "
-                "of as meter events: take it back there, or credit it, then approve this invoice as it is with `billing "
+                "of as meter events: take it back there, or credit it, then approve this invoice as it is: `billing "
                 f"invoice approve {line.customer_id} {period_name(line.billing_period)} --by WHO --why WHY`"
             )
     return found
