@@ -58,9 +58,9 @@ def plan_all(customers: int) -> "list[PlannedInvoice]":
     from benchmarks.side import Side
     from billing_pipeline.control.clock import now_us
     from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines, rate
+    from billing_pipeline.invoicing.period_close.push_stage import billed_on, deliveries
     from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
     from billing_pipeline.invoicing.push.outbox import Outbox
-    from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries
 
     pipeline = _company(customers)
     workshop, ours, bare = pipeline.workshop, Side(), Side()

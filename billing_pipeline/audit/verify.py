@@ -17,7 +17,7 @@ from billing_pipeline.audit.report import Check, DayRange, Progress, counted
 from billing_pipeline.audit.rollup_conservation import rollup_faults
 from billing_pipeline.control.partition_records import CLOSED_DAYS, closed_days, latest
 from billing_pipeline.control.rule_book_uses import all_recorded
-from billing_pipeline.invoicing.push.push_stage import PUSHES
+from billing_pipeline.invoicing.period_close.push_stage import PUSHES
 from billing_pipeline.metering.stage import Workshop
 from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.schemas.tables import (

@@ -15,7 +15,7 @@ from billing_pipeline.audit.report import DayRange
 from billing_pipeline.guardrails.nano import nano_words
 from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
 from billing_pipeline.invoicing.guard_true_up import TruedUp, true_up_days
-from billing_pipeline.invoicing.push.push_stage import refuse_unclosed
+from billing_pipeline.invoicing.period_close.push_stage import refuse_unclosed
 from billing_pipeline.metering.calendar import days_between
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.pipeline import Pipeline

@@ -80,7 +80,7 @@ def send(*, refused: bool, day: datetime | None) -> None:
     from billing_pipeline.invoicing.meter_events.acting import plan_refused_again
     from billing_pipeline.invoicing.meter_events.meter_run import planned_partitions, run_meter_events
     from billing_pipeline.invoicing.meter_events.sending import send_meter_events
-    from billing_pipeline.invoicing.push.push_stage import refuse_unclosed
+    from billing_pipeline.invoicing.period_close.push_stage import refuse_unclosed
     from billing_pipeline.pipeline import Pipeline
     from billing_pipeline.settings import load_settings
 

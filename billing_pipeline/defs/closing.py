@@ -16,7 +16,7 @@ from billing_pipeline.control.clock import now_us
 from billing_pipeline.control.partition_records import CLOSED_DAYS, last_records, latest
 from billing_pipeline.defs.close_runs import CLOSE_TAG, Jobs, Runs, Step
 from billing_pipeline.defs.partitions import DAYS_AT_ONCE
-from billing_pipeline.defs.period_closing import close_periods
+from billing_pipeline.defs.period_closing import close_periods, days_to_push
 from billing_pipeline.defs.restating import days_to_restate
 from billing_pipeline.errors import CloseGateError, CloseRunError
 from billing_pipeline.invoicing.meter_events.meter_run import planned_partitions
@@ -46,6 +46,7 @@ class Closed:
         run_ids: the runs it took.
         without_report: why days have no anomaly report, if so.
         without_meter_events: why meter events have not all reached Stripe, if so; the next close sends them.
+        waiting: days on which periods ended whose invoices have not all gone out, failed ones or held ones.
         not_pushed: why invoices of ended periods did not get to Stripe, if so; closing again goes on with them.
     """
 
@@ -53,6 +54,7 @@ class Closed:
     run_ids: tuple[str, ...]
     without_report: tuple[str, ...] = ()
     without_meter_events: tuple[str, ...] = ()
+    waiting: tuple[date, ...] = ()
     not_pushed: tuple[str, ...] = ()
 
 
@@ -82,7 +84,8 @@ def close_through(
         if not periods:
             return closed
         not_pushed = close_periods(pipeline, runs, through, told)
-        return replace(closed, run_ids=tuple(runs.ids), not_pushed=tuple(not_pushed))
+        waiting = tuple(day for day in days_to_push(pipeline) if day <= through)
+        return replace(closed, run_ids=tuple(runs.ids), waiting=waiting, not_pushed=tuple(not_pushed))
 
 
 def _close(pipeline: Pipeline, runs: "Runs", through: date, told: Progress) -> Closed:

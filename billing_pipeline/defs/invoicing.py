@@ -11,8 +11,8 @@ from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import OWNERS, report, spec
 from billing_pipeline.invoicing.lines.rating_stage import list_invoice_lines
 from billing_pipeline.invoicing.period_close.holding import read_holding
+from billing_pipeline.invoicing.period_close.push_stage import push_days, pushed_partitions, refuse_unclosed
 from billing_pipeline.invoicing.push.invoice_push import PushResult
-from billing_pipeline.invoicing.push.push_stage import push_days, pushed_partitions, refuse_unclosed
 from billing_pipeline.rating.money import format_minor
 from billing_pipeline.schemas.tables import INVOICE_LINES
 

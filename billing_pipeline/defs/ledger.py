@@ -13,7 +13,7 @@ from billing_pipeline.defs.table_assets import OWNERS, report, spec
 from billing_pipeline.guardrails.nano import nano_words
 from billing_pipeline.guardrails.operators import OperatorPrices, OperatorTerms
 from billing_pipeline.invoicing.guard_true_up import true_up_days
-from billing_pipeline.invoicing.push.push_stage import refuse_unclosed
+from billing_pipeline.invoicing.period_close.push_stage import refuse_unclosed
 from billing_pipeline.schemas.tables import LEDGER_RECONCILIATION
 
 UPSTREAM: list[dg.AssetDep | str] = [

@@ -10,7 +10,7 @@ from billing_pipeline.defs.resources import PipelineResource
 from billing_pipeline.defs.table_assets import OWNERS
 from billing_pipeline.invoicing.meter_events.meter_run import MeterRun, planned_partitions, run_meter_events
 from billing_pipeline.invoicing.meter_events.meter_stage import anything_metered
-from billing_pipeline.invoicing.push.push_stage import refuse_unclosed
+from billing_pipeline.invoicing.period_close.push_stage import refuse_unclosed
 
 
 @dg.asset(

@@ -7,7 +7,7 @@ from billing_pipeline.audit.period_gate import gate_faults
 from billing_pipeline.control.partition_records import CLOSED_DAYS, latest
 from billing_pipeline.defs.close_runs import Runs, Step
 from billing_pipeline.errors import CloseGateError, CloseRunError
-from billing_pipeline.invoicing.push.push_stage import PUSHES
+from billing_pipeline.invoicing.period_close.push_stage import PUSHES
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.schemas.table import PartitionKey
 from billing_pipeline.schemas.tables import INVOICE_LINES

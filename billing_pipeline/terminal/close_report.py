@@ -35,7 +35,7 @@ def run_close(pipeline: Pipeline, through: date) -> Closed:
         )
     if not closed.days:
         console.print(f"Nothing to close: every day up to {through} is closed.")
-        _refuse_not_pushed(closed)
+        _tell_not_pushed(console, closed)
         return closed
     console.print(
         f"Closed {len(closed.days)} days, {closed.days[0]} to {closed.days[-1]}, in {len(closed.run_ids)} runs."
@@ -47,12 +47,21 @@ def run_close(pipeline: Pipeline, through: date) -> Closed:
             f"Meter events wait, the next close sends them: {failure}", style="yellow", markup=False
         )
     print_invoices(console, pipeline, list(closed.days))
-    _refuse_not_pushed(closed)
+    _tell_not_pushed(console, closed)
     return closed
 
 
-def _refuse_not_pushed(closed: Closed) -> None:
-    """The days are closed; what did not get to Stripe ends the command with an error all the same."""
+def _tell_not_pushed(console: Console, closed: Closed) -> None:
+    """The days are closed; what did not get to Stripe ends the command with an error all the same.
+
+    Raises:
+        InvoicesNotPushedError: a run of pushes failed.
+    """
+    if closed.waiting:
+        days = ", ".join(str(day) for day in closed.waiting)
+        console.print(
+            f"Not all invoices of the periods that ended on {days} have gone out: `billing period status` says why."
+        )
     if closed.not_pushed:
         raise InvoicesNotPushedError("; ".join(closed.not_pushed))
 

@@ -25,9 +25,9 @@ from billing_pipeline.invoicing.period_close.approvals import approve
 from billing_pipeline.invoicing.period_close.holding import read_holding
 from billing_pipeline.invoicing.period_close.named import NamedPeriod, periods_named
 from billing_pipeline.invoicing.period_close.overview import InvoiceOutcome, Seen, outcomes
+from billing_pipeline.invoicing.period_close.push_stage import billed_on, deliveries, told_twice
 from billing_pipeline.invoicing.push.outbox_states import newest_account, push_states
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
-from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries, told_twice
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.rating.money import format_minor

@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from billing_pipeline.audit.invoice_reconciliation.comparison import ReportRow
 from billing_pipeline.audit.invoice_reconciliation.report import InvoiceReconciler
 from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.invoicing.period_close.push_stage import planned_invoices
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.invoice_push import PushResult, PushRules, push_invoices
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
-from billing_pipeline.invoicing.push.push_stage import planned_invoices
 from billing_pipeline.invoicing.simulator.store import Store
 from billing_pipeline.invoicing.stripe.gateway import StripeGateway
 from billing_pipeline.pipeline import Pipeline

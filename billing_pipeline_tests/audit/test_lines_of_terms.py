@@ -17,8 +17,8 @@ from billing_pipeline.audit.trace_event import trace_event
 from billing_pipeline.audit.trace_line import LineTrace, trace_line
 from billing_pipeline.audit.verify import verify
 from billing_pipeline.contract.log import LogRecord
+from billing_pipeline.invoicing.period_close.push_stage import planned_invoices
 from billing_pipeline.invoicing.push.planned import PlannedLine
-from billing_pipeline.invoicing.push.push_stage import planned_invoices
 from billing_pipeline.lake.overlay import OverlaidLake
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline

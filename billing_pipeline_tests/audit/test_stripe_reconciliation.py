@@ -15,11 +15,11 @@ from billing_pipeline.control.invoice_tables import (
 )
 from billing_pipeline.errors import StripeRefusedError, StripeServerError
 from billing_pipeline.invoicing.period_close.holding import read_holding
+from billing_pipeline.invoicing.period_close.push_stage import billed_on, deliveries, planned_invoices
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies, InvoicingPolicy
 from billing_pipeline.invoicing.push.credit_notes import push_credit_notes
 from billing_pipeline.invoicing.push.invoice_push import push_invoices
 from billing_pipeline.invoicing.push.planned import PlannedInvoice
-from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries, planned_invoices
 from billing_pipeline.invoicing.stripe.port import StripeCreditNote
 from billing_pipeline.schemas.table import PartitionKey, Table
 from billing_pipeline.schemas.tables import INVOICE_LINES

@@ -199,7 +199,7 @@ def test_a_recorded_hash_that_was_changed_is_found(company: Pipeline) -> None:
 
 
 def test_invoices_that_were_pushed_from_other_lines_are_found(company: Pipeline) -> None:
-    from billing_pipeline.invoicing.push.push_stage import pushed_partitions
+    from billing_pipeline.invoicing.period_close.push_stage import pushed_partitions
 
     pushed = pushed_partitions(company.workshop, company.control, [END])
     company.record(pushed, watermark=company.calendar.close(END), run_id="push")

@@ -12,7 +12,7 @@ import pytest
 
 from billing_pipeline.audit.export.csv_file import cell
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.invoicing.push.push_stage import push_days
+from billing_pipeline.invoicing.period_close.push_stage import push_days
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline_tests.audit.conftest import record_company

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from billing_pipeline.contract.log import LogRecord
-from billing_pipeline.invoicing.push.push_stage import push_days
+from billing_pipeline.invoicing.period_close.push_stage import push_days
 from billing_pipeline.invoicing.simulator.store import Store
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline

@@ -10,7 +10,7 @@ import pytest
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.definitions import defs
 from billing_pipeline.ingest.landed_partitions import landed_partitions
-from billing_pipeline.invoicing.push.push_stage import push_days
+from billing_pipeline.invoicing.period_close.push_stage import push_days
 from billing_pipeline.invoicing.simulator.store import Store
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline

@@ -14,7 +14,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from billing_pipeline.invoicing.push.push_stage import push_days
+from billing_pipeline.invoicing.period_close.push_stage import push_days
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 from billing_pipeline.settings import load_settings

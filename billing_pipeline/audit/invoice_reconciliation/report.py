@@ -43,10 +43,10 @@ from billing_pipeline.control.clock import now_us
 from billing_pipeline.invoicing.lines.invoice_periods import customers_ending
 from billing_pipeline.invoicing.meter_events.port import MeterPort
 from billing_pipeline.invoicing.period_close.holding import read_holding
+from billing_pipeline.invoicing.period_close.push_stage import billed_on, deliveries
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies
 from billing_pipeline.invoicing.push.outbox import Outbox
 from billing_pipeline.invoicing.push.planned import PlannedInvoice, invoice_faults
-from billing_pipeline.invoicing.push.push_stage import billed_on, deliveries
 from billing_pipeline.invoicing.push.sending import Sender
 from billing_pipeline.metering.registry_relations import registry_until
 from billing_pipeline.metering.stage import Draft, StageResult, Workshop, finish, scan

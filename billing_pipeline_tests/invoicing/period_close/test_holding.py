@@ -14,10 +14,10 @@ from billing_pipeline.control.guard_tables import GUARD_REVIEWS
 from billing_pipeline.control.invoice_tables import INVOICE_APPROVALS, STRIPE_DELIVERIES
 from billing_pipeline.invoicing.period_close.approvals import approve
 from billing_pipeline.invoicing.period_close.holding import Holding, read_holding
+from billing_pipeline.invoicing.period_close.push_stage import BilledDay, told_twice
 from billing_pipeline.invoicing.policies.policy import InvoicingPolicies, InvoicingPolicy
 from billing_pipeline.invoicing.push.billed import BilledLine
 from billing_pipeline.invoicing.push.planned import PlannedInvoice, PlannedLine
-from billing_pipeline.invoicing.push.push_stage import BilledDay, told_twice
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 POLICIES = InvoicingPolicies(

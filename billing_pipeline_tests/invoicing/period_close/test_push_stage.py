@@ -8,7 +8,12 @@ import pytest
 from billing_pipeline.contract.instants import instant_us
 from billing_pipeline.contract.log import LogRecord
 from billing_pipeline.errors import CloseGateError
-from billing_pipeline.invoicing.push.push_stage import PushedDay, planned_invoices, push_days, refuse_unclosed
+from billing_pipeline.invoicing.period_close.push_stage import (
+    PushedDay,
+    planned_invoices,
+    push_days,
+    refuse_unclosed,
+)
 from billing_pipeline.metering.stage import StageResult
 from billing_pipeline.pipeline import Pipeline
 
