@@ -60,7 +60,8 @@ def _tell_not_pushed(console: Console, closed: Closed) -> None:
     if closed.waiting:
         days = ", ".join(str(day) for day in closed.waiting)
         console.print(
-            f"Not all invoices of the periods that ended on {days} have gone out: `billing period status` says why."
+            f"Not all invoices of the periods that ended on {days} have gone out: `billing period status` says why.",
+            soft_wrap=True,
         )
     if closed.not_pushed:
         raise InvoicesNotPushedError("; ".join(closed.not_pushed))
