@@ -38,7 +38,7 @@ def fresh_home(tmp_path: Path, home: Path) -> Iterator[Pipeline]:
 def test_each_partition_shows_what_stands_out(instance: "DagsterInstance") -> None:
     """As a table in its metadata; of four days nothing can stand out yet."""
     records = instance.fetch_materializations(dg.AssetKey(ANOMALY_REPORT.name), limit=100).records
-    assert len(records) == 4
+    assert len({record.partition_key for record in records}) == 4
     for record in records:
         assert record.asset_materialization is not None
         metadata = record.asset_materialization.metadata
