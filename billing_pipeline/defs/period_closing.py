@@ -27,20 +27,23 @@ def close_periods(
         told: the progress.
         days: only these; None for all of which something is left to be pushed.
 
-    Raises:
-        CloseGateError: what is to be pushed is not what was closed.
+    Returns:
+        What went wrong, day by day: the gate refused, a push or a reconciliation failed. The other days go on.
     """
     due = [day for day in days_to_push(pipeline) if day <= through and (days is None or day in days)]
-    refuse_unproven(pipeline, due)
     failures = []
     for done, day in enumerate(due):
         told(f"invoices of the periods that end on {day} to Stripe", done, len(due))
         key = PartitionKey(day)
         try:
+            refuse_unproven(pipeline, [day])
             runs.run(Step("period_close", key, key))
+        except (CloseGateError, CloseRunError) as error:
+            failures.append(str(error))
+        try:
+            runs.run(Step("reconciliation_of_day", key, key))
         except CloseRunError as error:
             failures.append(str(error))
-        runs.run(Step("reconciliation_of_day", key, key))
         told(f"closed the periods that end on {day}", done + 1, len(due))
     return failures
 

@@ -121,7 +121,7 @@ def test_a_period_closes_for_whoever_can_be_closed(january: Company, stripe_invo
     told = {each["customer_id"]: each["reason"] for each in reasons(january)}
     assert "billing invoice approve large 2025-01" in told["large"]
     assert f"open review {'r' * 32}" in told["watched"]
-    assert told["odd"].startswith("unmetered_usage: 5 page")
+    assert told["odd"].startswith("unpriced_usage: customer odd, project p: 5 page of meter pages")
     assert told["mid"] == "runs until 2025-02-14, or that day is not closed yet"
     assert "1 blocked, 1 finalized, 2 held, 1 running, 1 skipped" in january.billing(
         "period", "status", "2025-01"

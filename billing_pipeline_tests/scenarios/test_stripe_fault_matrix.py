@@ -154,3 +154,15 @@ def test_two_pushers_at_once_end_as_one_does(tmp_path: Path, kind: str) -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.torture
+def test_the_matrix_over_postgresql_with_keys_that_stripe_has_forgotten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The long form: each run after the first is a day later, so that only looking tells what was applied."""
+    with postgres(tmp_path) as matrix:
+        cases = all_cases(next_day=True)
+        found = matrix.run(cases)
+    show(cases, found, capsys)
+    assert all_wrong(cases, found) == {}
