@@ -354,6 +354,7 @@ def test_one_customer_does_not_stop_the_others(engine: Engine, gateway: StripeGa
         Interfering(gateway, trigger),
         [failing, too_long, empty, fine],
         progress=lambda result: seen.append(result.state),
+        sleep=lambda _seconds: None,
     )
     assert seen == [result.state for result in results] == ["failed", "refused", "skipped", "finalized"]
     assert "251 lines, Stripe takes at most 250" in results[1].message
